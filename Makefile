@@ -1,0 +1,58 @@
+# Everything is set up on the way: a target does only what is missing or out of date.
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: help setup serve test bench format lock clean page
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/.ready page ## set everything up
+
+serve: setup ## serve; options by ARGS="--port 0"
+	@$(BIN)/wormux serve $(ARGS)
+
+test: setup ## check everything and run all tests; options for pytest by ARGS="-k name"
+	@scripts/ensure_chromium
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m wormux.protocol.schema --check web/src/protocol/wire.ts
+	cd web && npm run --silent check
+	$(BIN)/pytest $(ARGS)
+
+bench: setup .venv/.bench ## run the benchmarks
+	$(BIN)/python -m bench $(ARGS)
+
+format: .venv/.ready page ## put the sources into their form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	cd web && npm run --silent format
+
+lock: ## choose the newest allowed packages and pin them
+	$(PYTHON) scripts/lock.py
+
+clean: ## remove what was set up and built
+	rm -rf .venv web/node_modules src/wormux/server/page dist
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+.venv/bin/python:
+	@$(PYTHON) scripts/check_python.py
+	$(PYTHON) -m venv --clear .venv
+
+# The build backend comes first, so that it is the pinned one.
+.venv/.ready: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) hatchling editables
+	$(PIP) --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+.venv/.bench: .venv/.ready
+	$(PIP) --no-build-isolation --editable '.[bench]'
+	@touch $@
+
+page: .venv/.ready
+	@$(BIN)/python scripts/build_page.py
