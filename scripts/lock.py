@@ -1,10 +1,11 @@
-"""Writes constraints.txt: every package of the project, its extras and what they need, pinned exactly.
+"""Pins the newest allowed version of everything: Python's packages in constraints.txt, npm's in web/package-lock.json.
 
-The newest allowed versions are taken from wherever pip is configured to look; no address gets into the file.
+Packages come from wherever pip and npm are configured to look; no address gets into the files.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,26 +14,37 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+WEB = ROOT / "web"
 
 HEADER = "# Written by `make lock`: the exact versions that are tested together.\n"
 
 
-def main() -> None:
+def lock_python(folder: Path) -> None:
+    """Pins the dependencies of the project and its extras, and what they need."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [
-        *project["dependencies"],
-        *(r for extra in project["optional-dependencies"].values() for r in extra),
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        venv.create(folder, with_pip=True)
-        pip = [str(Path(folder) / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", "--quiet", *wanted], check=True)
-        frozen = subprocess.run([*pip, "freeze"], check=True, capture_output=True, text=True).stdout
+    extras = project["optional-dependencies"].values()
+    wanted = [*project["dependencies"], *(requirement for extra in extras for requirement in extra)]
+    venv.create(folder, with_pip=True)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--quiet", *wanted], check=True)
+    frozen = subprocess.run([*pip, "freeze"], check=True, capture_output=True, text=True).stdout
     pins = sorted(frozen.splitlines(), key=str.lower)
     if foreign := [pin for pin in pins if "==" not in pin]:
         sys.exit(f"Only released packages can be pinned, and these are not: {', '.join(foreign)}.")
     (ROOT / "constraints.txt").write_text(HEADER + "".join(f"{pin}\n" for pin in pins))
 
 
+def lock_page(folder: Path) -> None:
+    """Made away from node_modules, beside which npm would leave out the packages of other platforms."""
+    for name in ("package.json", ".npmrc"):
+        shutil.copy(WEB / name, folder)
+    subprocess.run(
+        ["npm", "install", "--package-lock-only", "--no-audit", "--no-fund"], cwd=folder, check=True
+    )
+    shutil.copy(folder / "package-lock.json", WEB)
+
+
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as python_folder, tempfile.TemporaryDirectory() as page_folder:
+        lock_python(Path(python_folder))
+        lock_page(Path(page_folder))
