@@ -21,8 +21,8 @@ test: setup ## check everything and run all tests; options for pytest by ARGS="-
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m wormux.protocol.schema --check web/src/protocol/wire.ts
 	cd web && npm run --silent check
+	$(BIN)/python -m wormux.protocol.schema --check web/src/protocol/wire.ts
 	$(BIN)/pytest $(ARGS)
 
 bench: setup .venv/.bench ## run the benchmarks
