@@ -28,9 +28,10 @@ test: setup ## check everything and run all tests; options for pytest by ARGS="-
 bench: setup .venv/.bench ## run the benchmarks
 	$(BIN)/python -m bench $(ARGS)
 
-format: .venv/.ready page ## put the sources into their form
+format: .venv/.ready page ## put the sources into their form, and write the wire types
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/python -m wormux.protocol.schema web/src/protocol/wire.ts
 	cd web && npm run --silent format
 
 lock: ## choose the newest allowed packages and pin them
