@@ -74,6 +74,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         """CREATE TABLE clients (
             user INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
             id TEXT NOT NULL,
+            "key" TEXT NOT NULL,
             left_at_ms INTEGER NOT NULL,
             active_tab TEXT,
             PRIMARY KEY (user, id)
