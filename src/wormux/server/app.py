@@ -1,0 +1,190 @@
+"""Wires the parts together into an ASGI application, and takes them apart again in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from wormux.config import Config
+from wormux.errors import SetupError
+from wormux.hub.settings import HubSettings
+from wormux.ids import UserId
+from wormux.limits import DRAIN_S
+from wormux.records import Snapshot
+from wormux.sandbox.port import Provider
+from wormux.server.auth import Attempts, Gate, Logins, Sites, instance_id
+from wormux.server.driver import Driver, Steps
+from wormux.server.http import Endpoints, Entrance
+from wormux.server.page import load_page
+from wormux.server.running import LOGINS_SECRET, Running
+from wormux.server.telemetry import Telemetry
+from wormux.server.tokens import kept_token, make_control_token, remove_control_token
+from wormux.store.data_dir import prepare_data_dir
+from wormux.store.lock import DataDirLock
+from wormux.store.port import Store
+
+USER = UserId("owner")
+"""The one user of a server, for now: whoever has its token."""
+STORE_FILE = "wormux.db"
+
+
+def make_hub(settings: HubSettings, snapshot: Snapshot) -> Steps:
+    from wormux.hub.hub import Hub
+
+    return Hub(settings, snapshot)
+
+
+def open_store(data_dir: Path) -> Store:
+    from wormux.store.sqlite import SqliteStore
+
+    return SqliteStore(data_dir / STORE_FILE)
+
+
+def make_providers(data_dir: Path) -> Mapping[str, Provider]:
+    from wormux.sandbox.local import LocalProvider
+
+    return {LocalProvider.name: LocalProvider(data_dir)}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How the parts behind ports are made. `store` is called on the thread that uses it."""
+
+    hub: Callable[[HubSettings, Snapshot], Steps] = make_hub
+    store: Callable[[Path], Store] = open_store
+    providers: Callable[[Path], Mapping[str, Provider]] = make_providers
+
+
+class Application:
+    """What stands behind one ASGI application; found at its `state.wormux`."""
+
+    def __init__(self, config: Config, parts: Parts) -> None:
+        self.config = config
+        self._parts = parts
+        self._running: Running | None = None
+        self.token = config.token
+        """What people log in with; known once the lifespan was entered."""
+
+    def running(self) -> Running:
+        """Its parts. Raises `SetupError` outside of the lifespan."""
+        if self._running is None:
+            raise SetupError(
+                "Wormux is not running: the program that mounts it must enter its lifespan "
+                "(`app.router.lifespan_context(app)`), since a mounted application's own is not run."
+            )
+        return self._running
+
+    async def drain(self) -> None:
+        """Tell clients goodbye and wait until all is saved, at most `DRAIN_S`. Only the first call does anything."""
+        if self._running is not None:
+            await self._running.driver.drain(DRAIN_S)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """From taking the data directory to giving it back; shells go on running. Raises `SetupError` and
+        `StoreRefused`."""
+        config = replace(self.config, data_dir=prepare_data_dir(self.config.data_dir))
+        async with AsyncExitStack() as stack:
+            lock = DataDirLock(config.data_dir)
+            lock.acquire()
+            stack.callback(lock.release)
+            self._running = await self._start(config, stack)
+            lock.set_address(local_url(config.host, config.port))
+            stack.callback(self._forget)
+            stack.push_async_callback(self.drain)
+            yield
+
+    def _forget(self) -> None:
+        self._running = None
+
+    async def _start(self, config: Config, stack: AsyncExitStack) -> Running:
+        loop = asyncio.get_running_loop()
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wormux-store")
+        stack.callback(thread.shutdown)
+        store = await loop.run_in_executor(thread, self._parts.store, config.data_dir)
+        stack.callback(thread.submit, store.close)
+        snapshot = await loop.run_in_executor(thread, store.load, USER)
+        logins = await loop.run_in_executor(thread, store.get_secret, LOGINS_SECRET)
+        page = await asyncio.to_thread(load_page)
+
+        self.token = config.token or kept_token(config.data_dir)
+        control_token = make_control_token(config.data_dir)
+        stack.callback(remove_control_token, config.data_dir)
+        gate = Gate(
+            tokens=(self.token, control_token),
+            logins=Logins(self.token, logins),
+            cookie=f"wormux-{instance_id(str(config.data_dir))}",
+            attempts=Attempts(),
+        )
+        providers = self._parts.providers(config.data_dir)
+        settings = HubSettings(
+            idle_timeout_s=config.idle_timeout_s,
+            shell=config.shell,
+            default_provider=config.provider,
+            providers=frozenset(providers),
+            exit_behavior=config.exit_behavior,
+        )
+        telemetry = Telemetry()
+        driver = Driver(
+            self._parts.hub(settings, snapshot),
+            user_id=USER,
+            store=store,
+            store_thread=thread,
+            providers=providers,
+            counts=telemetry.counts,
+        )
+        stack.push_async_callback(driver.aclose)
+        driver.start()
+        watch = asyncio.create_task(telemetry.watch_loop())
+        stack.push_async_callback(_cancelled, watch)
+        return Running(driver, gate, page, telemetry, store, thread)
+
+
+def create_app(config: Config, parts: Parts = Parts()) -> Starlette:
+    """The ASGI application of one Wormux server.
+
+    Its host must enter the lifespan; a program that mounts it does so itself (`app.router.lifespan_context(app)`),
+    for the lifespan of a mounted application is not run. `config.host` and `config.port` say where the host
+    listens; other names by which people reach it are `config.public_urls`. Run it with one worker process, and with
+    these settings (named as uvicorn names them):
+
+    - `ws_max_size` at least `limits.FRAME_BYTES`: larger frames are refused here, but smaller ones must come;
+    - `ws_per_message_deflate=False`: the protocol has no compression, and terminals' bytes are not worth it;
+    - `access_log=False`: the address of the login page holds the token; and the host's own logger above INFO,
+      because it names addresses, and above DEBUG, because it shows frames.
+    """
+    application = Application(config, parts)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with application.lifespan():
+            yield
+
+    app = Starlette(
+        routes=Endpoints(application.running).routes(),
+        middleware=[Middleware(Entrance, sites=Sites(config))],
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.wormux = application
+    return app
+
+
+def local_url(host: str, port: int) -> str:
+    """Where this machine reaches a server that listens on `host`."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
