@@ -1,0 +1,96 @@
+"""Starts the agent of one sandbox: `python -m wormux.agent --socket PATH --data-dir DIR`.
+
+Writes `ready` and a newline to the descriptor `--ready-fd` once the socket can be connected to. A start that fails
+writes one sentence there and to stderr instead, and exits with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+from wormux.agent.agent import Agent, Options, names_to_ignore
+from wormux.agent.listener import CannotListen, Listener
+from wormux.agent.loop import Loop
+from wormux.limits import AGENT_LINGER_S, ORPHAN_S
+
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run an agent to its end; the exit status."""
+    options = _parser().parse_args(arguments)
+    _keep_descriptors_from_shells()
+    try:
+        agent = _start(options)
+    except (OSError, CannotListen) as error:
+        _tell(options.ready_fd, f"{error}")
+        print(f"wormux agent: {error}", file=sys.stderr)
+        return 1
+    _tell(options.ready_fd, "ready")
+    agent.run()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="wormux-agent", description="Keeps the terminals of one sandbox.")
+    parser.add_argument("--socket", type=Path, required=True, help="where to listen")
+    parser.add_argument(
+        "--data-dir", type=Path, required=True, help="the agent ends when this directory is gone"
+    )
+    parser.add_argument("--ready-fd", type=int, help="a descriptor that is told when the agent listens")
+    parser.add_argument(
+        "--busy-ignore",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a process that never counts as busy",
+    )
+    parser.add_argument("--linger-s", type=float, default=AGENT_LINGER_S, help=argparse.SUPPRESS)
+    parser.add_argument("--orphan-s", type=float, default=ORPHAN_S, help=argparse.SUPPRESS)
+    return parser
+
+
+def _start(options: argparse.Namespace) -> Agent:
+    """An agent that listens. Raises `CannotListen` or `OSError`."""
+    for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    _become_subreaper()
+    data_dir = options.data_dir.resolve(strict=True)
+    listener = Listener(options.socket.absolute())
+    os.chdir("/")  # Keeps no file system busy.
+    settings = Options(data_dir, names_to_ignore(options.busy_ignore), options.linger_s, options.orphan_s)
+    return Agent(Loop(), listener, settings)
+
+
+def _become_subreaper() -> None:
+    """Inherit every orphan of the sandbox, and keep our memory from other programs of the same user."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _keep_descriptors_from_shells() -> None:
+    """What we were started with stays with us; all that is opened later does so by itself."""
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208 -- names are all that is wanted
+        if int(name) > 2:
+            with contextlib.suppress(OSError):
+                os.set_inheritable(int(name), False)
+
+
+def _tell(ready_fd: int | None, line: str) -> None:
+    if ready_fd is not None:
+        with contextlib.suppress(OSError):
+            os.write(ready_fd, line.encode() + b"\n")
+            os.close(ready_fd)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

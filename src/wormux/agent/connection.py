@@ -1,0 +1,172 @@
+"""One connection of the server: frames in, frames out, and as much backpressure as the kernel gives.
+
+Output is not queued here: the connection is a cursor on its terminal's log, and sends from there. Notes (all other
+frames) carry the position in the output at which they belong. What frames mean is decided in `agent`.
+"""
+
+from __future__ import annotations
+
+import socket
+import traceback
+from collections import deque
+from collections.abc import Callable
+
+from wormux.agent.log import Log
+from wormux.agent.loop import EVENT_READ, EVENT_WRITE, Loop
+from wormux.limits import LINK_NOTES_BYTES, LINK_OUTPUT_BYTES
+from wormux.protocol.agent_link import HEADER, FrameReader, Kind, Message, encode
+
+_RECEIVE_BYTES = 256 * 1024
+
+
+class Connection:
+    """A socket of the server. `on_message` may raise `ValueError`: the connection is closed then.
+
+    `on_closed` is called once, with a sentence if the peer broke the rules, however the connection came to its end.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        peer: socket.socket,
+        on_message: Callable[[Connection, Message], None],
+        on_closed: Callable[[Connection, str | None], None],
+    ) -> None:
+        self.on_progress: Callable[[], None] | None = None
+        """Called when the peer has taken something after it had made us wait."""
+        self.closed = False
+        self.sent = 0
+        """Position of the next output byte that the socket has not taken."""
+        self._loop = loop
+        self._socket = peer
+        self._on_message = on_message
+        self._on_closed = on_closed
+        self._frames = FrameReader()
+        self._log: Log | None = None
+        self._notes: deque[tuple[int, bytes]] = deque()
+        self._notes_bytes = 0
+        self._head = b""
+        """What is left of a note, or of the header of an OUTPUT frame."""
+        self._frame_end = 0
+        """The OUTPUT frame under way ends before this position."""
+        self._ends_when_sent = False
+        peer.setblocking(False)
+        self._descriptor = peer.fileno()
+        self._watch(blocked=False)
+
+    def follow(self, log: Log, position: int) -> None:
+        """Send the output in `log` from `position` on, as it comes."""
+        self._log = log
+        self.sent = self._frame_end = position
+
+    def note(self, message: Message, position: int | None = None) -> None:
+        """Send a frame once all output before `position` was sent; by default, all that there is.
+
+        Positions never go back. Nothing moves before `flush`.
+        """
+        if position is None:
+            position = self._log.end if self._log else 0
+        frame = encode(message)
+        self._notes.append((position, frame))
+        self._notes_bytes += len(frame)
+
+    @property
+    def is_behind(self) -> bool:
+        """The peer does not take what it was told: news that can wait should."""
+        return self._notes_bytes > LINK_NOTES_BYTES
+
+    @property
+    def has_unsent(self) -> bool:
+        """Something waits for the socket."""
+        if self.closed:
+            return False
+        return bool(self._head or self._notes or (self._log and self.sent < self._log.end))
+
+    def flush(self) -> None:
+        """Send as much as the socket takes."""
+        blocked = False
+        try:
+            while not self.closed and self._next_frame():
+                parts = self._log.parts(self.sent, self._frame_end) if self._log else []
+                count = self._socket.sendmsg([self._head, *parts])
+                of_head = min(count, len(self._head))
+                self._head = self._head[of_head:]
+                self.sent += count - of_head
+        except BlockingIOError:
+            blocked = True
+        except OSError:
+            self.close()
+        if self.closed:
+            return
+        if self._ends_when_sent and not blocked:
+            self.close()
+        else:
+            self._watch(blocked)
+
+    def close_when_sent(self) -> None:
+        """Say what is to be said, read nothing more, and close."""
+        self._ends_when_sent = True
+        self.flush()
+
+    def close(self, broken: str | None = None) -> None:
+        """Close now; `broken` says which rule the peer broke."""
+        if not self.closed:
+            self.closed = True
+            self._loop.forget(self._descriptor)
+            self._socket.close()
+            self._notes.clear()
+            self._on_closed(self, broken)
+
+    def _next_frame(self) -> bool:
+        """Is there a frame to go on with?"""
+        if self._head or self.sent < self._frame_end:
+            return True
+        if self._notes and self._notes[0][0] <= self.sent:
+            _, self._head = self._notes.popleft()
+            self._notes_bytes -= len(self._head)
+            return True
+        if self._log is None:
+            return False
+        stop = min(self._log.end, self.sent + LINK_OUTPUT_BYTES)
+        if self._notes:
+            stop = min(stop, self._notes[0][0])
+        if stop <= self.sent:
+            return False
+        self._head = HEADER.pack(Kind.OUTPUT, stop - self.sent)
+        self._frame_end = stop
+        return True
+
+    def _watch(self, blocked: bool) -> None:
+        events = EVENT_WRITE if blocked else 0
+        if not self.is_behind and not self._ends_when_sent:
+            events |= EVENT_READ
+        self._loop.watch(self._descriptor, events, self._on_events)
+
+    def _on_events(self, events: int) -> None:
+        if events & EVENT_WRITE:
+            self.flush()
+            if self.on_progress is not None:
+                self.on_progress()
+        if events & EVENT_READ and not self.closed:
+            self._receive()
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        try:
+            for message in self._frames.feed(data):
+                self._on_message(self, message)
+                if self.closed or self._ends_when_sent:
+                    return
+        except ValueError as error:
+            self.close(str(error))
+        except Exception:
+            traceback.print_exc()
+            self.close("A frame could not be handled.")

@@ -1,0 +1,100 @@
+"""Is a terminal's own shell waiting for a person? Asked while a shell starts, and before a sandbox sleeps.
+
+A shell waits at its prompt when it is in the foreground and has either switched the terminal's line discipline off
+to edit the line itself (ICANON: readline, zle, fish) or is blocked in reading the terminal (dash, `cat`). What is
+typed before that would be echoed twice, or thrown away.
+"""
+
+from __future__ import annotations
+
+import os
+import termios
+from dataclasses import dataclass
+
+PROMPT_END = b"\x1b]133;B"
+"""Written by shells with integration after their prompt: what follows is the person's."""
+_READ_SYSCALL = {"x86_64": 0, "i686": 3, "armv7l": 3, "ppc64le": 3, "s390x": 3}
+_READ_SYSCALL_ELSEWHERE = 63
+"""On every architecture since: aarch64, riscv64, loongarch64."""
+SHELLS = frozenset({
+    "ash", "bash", "csh", "dash", "elvish", "fish", "ksh", "mksh", "nu", "osh", "pwsh", "rbash", "sh", "tcsh",
+    "xonsh", "yash", "zsh",
+})  # fmt: skip
+
+
+class PromptMark:
+    """Finds the mark in output that comes in pieces."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+
+    def found(self, data: bytes | memoryview) -> bool:
+        """Is the mark in the output up to the end of `data`, which follows what was given before?"""
+        text = self._tail + data
+        self._tail = text[-(len(PROMPT_END) - 1) :]
+        return PROMPT_END in text
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a process runs, to notice an `exec`."""
+
+    path: str | None
+    """None if it cannot be read."""
+    name: str | None
+    """As the kernel has it, cut after 15 bytes."""
+
+    @property
+    def is_a_shell(self) -> bool:
+        """By its name: `exec zsh` leaves a shell behind, `exec vim` does not."""
+        return self.name in SHELLS
+
+
+def program(pid: int) -> Program:
+    """What the process runs now."""
+    try:
+        path = os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115 -- bytes of a path, not a path to walk
+    except OSError:
+        path = None
+    try:
+        with open(f"/proc/{pid}/comm", "rb") as file:  # noqa: PTH123
+            name = os.fsdecode(file.read().rstrip(b"\n"))
+    except OSError:
+        name = None
+    return Program(path, name)
+
+
+def foreground_group(master: int) -> int | None:
+    """The process group that has the terminal; None if there is none."""
+    try:
+        return os.tcgetpgrp(master) or None
+    except OSError:
+        return None
+
+
+def waits(master: int, pid: int, unknown: bool) -> bool:
+    """Is the process, which leads the terminal's session, at its prompt? `unknown` if that cannot be seen."""
+    if foreground_group(master) != pid:
+        return False
+    try:
+        local_modes = termios.tcgetattr(master)[3]
+    except termios.error:
+        return False
+    if not local_modes & termios.ICANON:
+        return True
+    return _reads_terminal(pid, unknown)
+
+
+def _reads_terminal(pid: int, unknown: bool) -> bool:
+    """Is the process blocked in `read` on its standard input?"""
+    try:
+        with open(f"/proc/{pid}/syscall", "rb") as file:  # noqa: PTH123
+            words = file.read().split()
+    except OSError:
+        return unknown
+    if len(words) < 2:
+        return False  # b"running"
+    return (
+        int(words[0]) == _READ_SYSCALL.get(os.uname().machine, _READ_SYSCALL_ELSEWHERE)
+        and int(words[1], 16) == 0
+    )
