@@ -1,0 +1,266 @@
+/**
+ * What was typed into one pane and is not known to be in its terminal, numbered as the server counts it. Pure
+ * bookkeeping: when to send, and on what, is `input.ts`'s.
+ */
+
+import { elapsedMs, type Instant } from "./clock";
+
+/** One press or one paste; its bytes may travel in several pieces. */
+interface Typed {
+  readonly at: Instant;
+  /** Its bytes that are not settled; at 0 it no longer counts. */
+  left: number;
+  /** The person asked to drop it when it was on its way; it is not sent a second time. */
+  unwanted: boolean;
+}
+
+interface Piece {
+  readonly data: Uint8Array;
+  readonly typed: Typed;
+}
+
+/** A piece that was sent and is not acknowledged. */
+interface Flying extends Piece {
+  readonly position: number;
+}
+
+export class InputStream {
+  /** Position of the next byte to be sent. */
+  #sent = 0;
+  /** All before it was acknowledged or named; null until the server said so once. */
+  #acked: number | null = null;
+  /** Named so far, so that a notice that is said again is not shown again. */
+  #namedTo = 0;
+  /** The position of the last `resume`. */
+  #taken = 0;
+  /** In order, with gaps where bytes were named as discarded. */
+  #flying: Flying[] = [];
+  #waiting: Piece[] = [];
+  #flyingBytes = 0;
+  #waitingBytes = 0;
+  #keys = 0;
+  /** Whether `sent` is the server's number too. */
+  #ready = false;
+
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  get acked(): number | null {
+    return this.#acked;
+  }
+
+  get unackedBytes(): number {
+    return this.#flyingBytes + this.#waitingBytes;
+  }
+
+  get unackedKeys(): number {
+    return this.#keys;
+  }
+
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  get waitingPieces(): number {
+    return this.#waiting.length;
+  }
+
+  /** Presses and pastes of which something has not been sent. */
+  get waitingKeys(): number {
+    return new Set(this.#waiting.map((piece) => piece.typed)).size;
+  }
+
+  /** What counts against the windows: from the first byte that is not settled. */
+  get windowBytes(): number {
+    return this.#sent - (this.#flying[0]?.position ?? this.#sent);
+  }
+
+  type(data: Uint8Array, at: Instant): void {
+    if (data.length === 0) return;
+    this.#waiting.push({ data, typed: { at, left: data.length, unwanted: false } });
+    this.#waitingBytes += data.length;
+    this.#keys += 1;
+  }
+
+  /** The next `maxBytes` or less as they go out; counted as sent from now on. */
+  send(maxBytes: number): Uint8Array {
+    const sending: Piece[] = [];
+    let room = Math.min(maxBytes, this.#waitingBytes);
+    let whole = 0;
+    for (; room > 0; whole++) {
+      const piece = this.#waiting[whole];
+      if (piece === undefined) break;
+      const [head, tail] = split(piece, room);
+      sending.push(head);
+      room -= head.data.length;
+      if (tail !== null) {
+        this.#waiting[whole] = tail;
+        break;
+      }
+    }
+    this.#waiting.splice(0, whole);
+    for (const piece of sending) {
+      this.#flying.push({ ...piece, position: this.#sent });
+      this.#sent += piece.data.length;
+      this.#flyingBytes += piece.data.length;
+      this.#waitingBytes -= piece.data.length;
+    }
+    return join(sending);
+  }
+
+  /** False if the server acknowledges what was never sent to it. While `ready` is false it says where to go on. */
+  ack(position: number): boolean {
+    if (this.#ready && position > this.#sent) return false;
+    this.#settle(0, position);
+    if (this.#acked === null || position > this.#acked) this.#acked = position;
+    return true;
+  }
+
+  /**
+   * Takes out what the server will not write: the bytes, as far as they are still here, and how many were meant.
+   * Null for a notice that was taken before.
+   */
+  named(from: number, to: number): { data: Uint8Array | null; bytes: number } | null {
+    const start = Math.max(from, this.#namedTo);
+    if (to <= start) return null;
+    this.#namedTo = to;
+    const taken = this.#settle(start, to);
+    if (this.#acked !== null && from <= this.#acked) this.#acked = Math.max(this.#acked, to);
+    const bytes = to - start;
+    return { bytes, data: taken !== null && taken.length === bytes ? taken : null };
+  }
+
+  /** The connection is gone; nothing is sent until the server has said where to go on. */
+  cut(): void {
+    this.#ready = false;
+  }
+
+  /**
+   * The server took everything before `position`: what it did not take waits again, ahead of what was typed since,
+   * and is numbered from there. What was taken stays until it is acknowledged, named, or settled by `settleTaken`.
+   */
+  resume(position: number): void {
+    const [taken, again] = splitFlying(this.#flying, position);
+    this.#flying = taken;
+    this.#waiting.unshift(...again.map(({ data, typed }) => ({ data, typed })));
+    const moved = total(again);
+    this.#flyingBytes -= moved;
+    this.#waitingBytes += moved;
+    this.#sent = position;
+    this.#taken = position;
+    this.#namedTo = Math.min(this.#namedTo, position);
+    if (this.#acked !== null) this.#acked = Math.min(this.#acked, position);
+    this.#ready = true;
+  }
+
+  /**
+   * What the server had taken at the last `resume`, and neither queues nor names, is in the terminal: its
+   * acknowledgement was lost with the connection before.
+   */
+  settleTaken(): boolean {
+    return this.#settle(0, this.#taken) !== null;
+  }
+
+  /** The server does not know this client: numbers start anew. Gives what was sent, whose fate nobody knows. */
+  restart(): Uint8Array | null {
+    const uncertain = this.#settle(0, Number.POSITIVE_INFINITY);
+    this.#sent = 0;
+    this.#taken = 0;
+    this.#acked = null;
+    this.#namedTo = 0;
+    this.#ready = true;
+    return uncertain;
+  }
+
+  /** Drops what waits and is older than this. */
+  dropOld(now: Instant, olderThanMs: number): Uint8Array | null {
+    return this.#dropWaiting((piece) => elapsedMs(piece.typed.at, now) >= olderThanMs);
+  }
+
+  dropWaiting(): Uint8Array | null {
+    return this.#dropWaiting(() => true);
+  }
+
+  /** What was sent is not to be sent again, should it turn out after a cut that the server did not take it. */
+  unwantSent(): void {
+    for (const { typed } of this.#flying) typed.unwanted = true;
+  }
+
+  dropUnwanted(): Uint8Array | null {
+    return this.#dropWaiting((piece) => piece.typed.unwanted);
+  }
+
+  /** The server took something that is not wanted any more, and may not have written it yet. */
+  get sentUnwanted(): boolean {
+    return this.#flying.some((piece) => piece.typed.unwanted);
+  }
+
+  /** Takes what was sent from `from` to `to` out and gives it, or null if there is nothing. */
+  #settle(from: number, to: number): Uint8Array | null {
+    const [before, rest] = splitFlying(this.#flying, from);
+    const [settled, after] = splitFlying(rest, to);
+    if (settled.length === 0) return null;
+    this.#flying = [...before, ...after];
+    this.#flyingBytes -= total(settled);
+    this.#forget(settled);
+    return join(settled);
+  }
+
+  #dropWaiting(unwanted: (piece: Piece) => boolean): Uint8Array | null {
+    const dropped = this.#waiting.filter(unwanted);
+    if (dropped.length === 0) return null;
+    this.#waiting = this.#waiting.filter((piece) => !unwanted(piece));
+    this.#waitingBytes -= total(dropped);
+    this.#forget(dropped);
+    return join(dropped);
+  }
+
+  #forget(pieces: readonly Piece[]): void {
+    for (const { data, typed } of pieces) {
+      typed.left -= data.length;
+      if (typed.left === 0) this.#keys -= 1;
+    }
+  }
+}
+
+/** The first `count` bytes, and the rest if there is one. */
+function split<P extends Piece>(piece: P, count: number): [P, P | null] {
+  if (count >= piece.data.length) return [piece, null];
+  return [
+    { ...piece, data: piece.data.subarray(0, count) },
+    { ...piece, data: piece.data.subarray(count) },
+  ];
+}
+
+function splitFlying(pieces: readonly Flying[], position: number): [Flying[], Flying[]] {
+  const before: Flying[] = [];
+  const after: Flying[] = [];
+  for (const piece of pieces) {
+    const count = position - piece.position;
+    if (count <= 0) {
+      after.push(piece);
+      continue;
+    }
+    const [head, tail] = split(piece, count);
+    before.push(head);
+    if (tail !== null) after.push({ ...tail, position });
+  }
+  return [before, after];
+}
+
+function total(pieces: readonly Piece[]): number {
+  return pieces.reduce((sum, piece) => sum + piece.data.length, 0);
+}
+
+function join(pieces: readonly Piece[]): Uint8Array {
+  const [only] = pieces;
+  if (only !== undefined && pieces.length === 1) return only.data;
+  const data = new Uint8Array(total(pieces));
+  let at = 0;
+  for (const piece of pieces) {
+    data.set(piece.data, at);
+    at += piece.data.length;
+  }
+  return data;
+}
