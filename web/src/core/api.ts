@@ -9,7 +9,11 @@ import type { ClientMessage, Colors, PaneInfo, SessionInfo, TabInfo } from "../p
 export type PaneId = string;
 
 /** A request without its `ref`, which the core adds. */
-export type Request = ClientMessage extends infer M ? (M extends { type: string } ? Omit<M, "ref"> : never) : never;
+export type Request = ClientMessage extends infer M
+  ? M extends { type: string }
+    ? Omit<M, "ref">
+    : never
+  : never;
 
 /** One socket, as the core needs it. Binary messages only. */
 export interface Socket {
@@ -58,6 +62,8 @@ export interface PaneView {
   readonly id: PaneId;
   readonly connected: boolean | null;
   readonly info: PaneInfo | null;
+  /** The pane's number on the wire; null before the server has spoken of it on the present connection. */
+  readonly channel: number | null;
   /** Input bytes that the server has not acknowledged (waiting here or there). */
   readonly unacked: number;
   /** Key presses and pastes among them, for "3 keys waiting". */
