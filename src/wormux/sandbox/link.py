@@ -1,0 +1,427 @@
+"""The server's end of the links to one agent: `ControlLink` for the sandbox, `PaneLink` for each terminal in it.
+
+What an agent says is untrusted: a message that makes no sense where the link stands ends it, as `Lost`. Nothing is
+delivered from inside a call of the owner; what happens comes from the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum, auto
+from pathlib import Path
+
+from wormux.errors import LinkError, SandboxError
+from wormux.ids import PaneId
+from wormux.limits import (
+    CLIENT_ID_CHARS,
+    LINK_INPUT_BYTES,
+    MAX_COLS,
+    MAX_ROWS,
+    MIN_COLS,
+    MIN_ROWS,
+    OPEN_WITHIN_S,
+    STOP_WITHIN_S,
+)
+from wormux.protocol.agent_link import (
+    VERSION,
+    Attach,
+    Busy,
+    Close,
+    Ended,
+    Foreground,
+    Forget,
+    Hello,
+    Input,
+    InputAck,
+    Message,
+    Open,
+    Opened,
+    Output,
+    Ready,
+    Refused,
+    Resize,
+    SizeMark,
+    Sleep,
+    Stopped,
+    Welcome,
+)
+from wormux.sandbox.life import Life
+from wormux.sandbox.port import Lost, Sandbox, SandboxEvent, Terminal, TerminalEvent
+from wormux.sandbox.wire import Wire
+
+_LAST_EVENTS_WITHIN_S = 1.0
+"""How long `Stopped` waits for the last events of the terminals, which come on links of their own."""
+
+
+class _Stand(Enum):
+    """Where a pane's link stands."""
+
+    OPENING = auto()
+    LIVE = auto()
+    ENDED = auto()
+    """Its last event was delivered; `forget` may follow."""
+    OVER = auto()
+
+
+class PaneLink(Terminal):
+    """One terminal. Made by `ControlLink.terminal`."""
+
+    def __init__(
+        self,
+        control: ControlLink,
+        path: Path,
+        request: Open | Attach,
+        deliver: Callable[[TerminalEvent], None],
+    ) -> None:
+        self._control = control
+        self._request = request
+        self._deliver = deliver
+        self._stand = _Stand.OPENING
+        self._position = request.position
+        self._explaining: asyncio.Task[None] | None = None
+        self._wire = Wire(path, self._received, self._broken)
+        self._wire.send(Hello("pane"))
+        self._wire.send(request)
+        self._deadline = asyncio.get_running_loop().call_later(OPEN_WITHIN_S, self._unanswered)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its last event was delivered, or none is wanted."""
+        return self._stand in (_Stand.ENDED, _Stand.OVER)
+
+    def write(self, client_id: str, position: int, data: bytes) -> None:
+        if self.is_done:
+            return
+        for start in range(0, len(data), LINK_INPUT_BYTES):
+            part = data[start : start + LINK_INPUT_BYTES]
+            self._wire.send(Input(client_id, position + start, part))
+
+    def resize(self, cols: int, rows: int) -> None:
+        if not self.is_done:
+            self._wire.send(Resize(cols, rows))
+
+    def close(self) -> None:
+        if self._stand is _Stand.OVER:
+            return
+        was_asked = self._wire.is_connected or isinstance(self._request, Attach)
+        self._end(_Stand.OVER)
+        if was_asked:
+            self._wire.send(Close())
+            self._wire.linger()
+        else:
+            self._wire.abort()
+
+    def forget(self) -> None:
+        if self._stand is _Stand.ENDED:
+            self._end(_Stand.OVER)
+            message = Forget(self._request.pane_id)
+            if self._wire.is_over:
+                self._control.send(message)
+            else:
+                self._wire.send(message)
+                self._wire.finish()
+
+    def detach(self) -> None:
+        if self._stand is not _Stand.OVER:
+            self._end(_Stand.OVER)
+            self._wire.finish()
+
+    def _received(self, message: Message) -> None:
+        if self._stand is _Stand.ENDED:
+            self._wire.abort()
+            return
+        try:
+            event = self._checked(message)
+        except LinkError as error:
+            self._wire.abort()
+            self._last(Lost(str(error)))
+            return
+        if isinstance(event, Refused):
+            self._wire.finish()
+            self._last(event)
+        elif isinstance(event, Ended):
+            self._last(event, _Stand.ENDED)
+        else:
+            self._deliver(event)
+
+    def _checked(self, message: Message) -> TerminalEvent:
+        """The message, if it makes sense here. Raises `LinkError`."""
+        if self._stand is _Stand.OPENING:
+            if isinstance(message, Opened):
+                self._check_opened(message)
+                self._deadline.cancel()
+                self._stand = _Stand.LIVE
+                self._position = message.position
+                return message
+            if isinstance(message, Refused):
+                return message
+        elif self._stand is _Stand.LIVE:
+            if isinstance(message, Output):
+                self._position += len(message.data)
+                return message
+            if isinstance(message, InputAck):
+                _check(len(message.client_id) <= CLIENT_ID_CHARS, "a client that cannot be")
+                return message
+            if isinstance(message, SizeMark):
+                _check(message.position == self._position, "a size out of its place")
+                _check_size(message)
+                return message
+            if isinstance(message, Ended):
+                _check(message.position == self._position, "an end out of its place")
+                return message
+            if isinstance(message, (Ready, Foreground)):
+                return message
+        raise LinkError(f"The agent sent {type(message).__name__} where it makes no sense.")
+
+    def _check_opened(self, opened: Opened) -> None:
+        _check(opened.position <= opened.end, "a terminal that begins after its end")
+        if isinstance(self._request, Attach):
+            comes_as_far = opened.position >= self._request.position or opened.position == opened.end
+            _check(comes_as_far, "output that was not asked for")
+        else:
+            _check(opened.position >= self._request.position, "output that was not asked for")
+        _check(len(opened.sizes) > 0 and opened.sizes[0].position <= opened.position, "no size")
+        for mark in opened.sizes:
+            _check_size(mark)
+
+    def _unanswered(self) -> None:
+        self._wire.abort()
+        self._last(Lost(f"The sandbox did not answer within {OPEN_WITHIN_S:g} seconds."))
+
+    def _broken(self, sentence: str | None) -> None:
+        if self.is_done:
+            return
+        if sentence is not None:
+            self._last(Lost(sentence))
+        else:
+            self._deadline.cancel()
+            self._explaining = asyncio.get_running_loop().create_task(self._explain())
+
+    async def _explain(self) -> None:
+        lost = await self._control.explain()
+        self._explaining = None
+        self._last(lost)
+
+    def _last(self, event: TerminalEvent, stand: _Stand = _Stand.OVER) -> None:
+        self._end(stand)
+        self._deliver(event)
+
+    def _end(self, stand: _Stand) -> None:
+        self._stand = stand
+        self._deadline.cancel()
+        if self._explaining is not None:
+            self._explaining.cancel()
+        self._control.pane_done(self)
+
+
+class AgentMissing(SandboxError):
+    """Nobody listens on the agent's socket, or nobody who says a word."""
+
+
+class ControlLink(Sandbox):
+    """The sandbox behind one agent's socket. Made by `connect`."""
+
+    def __init__(
+        self,
+        path: Path,
+        life_of: Callable[[int], Life],
+        deliver: Callable[[SandboxEvent], None],
+        on_over: Callable[[ControlLink], None],
+    ) -> None:
+        self.life: Life | None = None
+        """Of the agent; known since its welcome."""
+        self._path = path
+        self._life_of = life_of
+        self._deliver = deliver
+        self._on_over = on_over
+        self._held: list[SandboxEvent] | None = []
+        """Events that came before the owner of the link has it in hands; None from then on."""
+        self._over = asyncio.Event()
+        self._is_stopped = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._explaining: asyncio.Task[None] | None = None
+        self._panes: set[PaneLink] = set()
+        self._loop = asyncio.get_running_loop()
+        self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
+        self._wire = Wire(path, self._received, self._broken)
+        self._wire.send(Hello("control"))
+
+    @classmethod
+    async def connect(
+        cls,
+        path: Path,
+        life_of: Callable[[int], Life],
+        deliver: Callable[[SandboxEvent], None],
+        on_over: Callable[[ControlLink], None],
+    ) -> ControlLink:
+        """Link up with the agent that listens at `path`. `life_of` gives the life of the process with this pid;
+        `on_over` is called once, when the link is of no more use.
+
+        Raises `AgentMissing`, and `SandboxError` for an agent that does not answer as it must."""
+        link = cls(path, life_of, deliver, on_over)
+        try:
+            async with asyncio.timeout(OPEN_WITHIN_S):
+                link.welcome = await link._welcomed
+        except TimeoutError:
+            link._wire.abort()
+            raise SandboxError(f"The agent did not answer within {OPEN_WITHIN_S:g} seconds.") from None
+        except BaseException:
+            link._wire.abort()
+            raise
+        link._loop.call_soon(link._release)  # after the step in which the caller goes on
+        return link
+
+    def deliver_to(self, deliver: Callable[[SandboxEvent], None]) -> None:
+        """From now on, events go there."""
+        self._deliver = deliver
+
+    @property
+    def is_ending(self) -> bool:
+        """Its last event is on the way."""
+        return self._wire.is_over or self._is_stopped
+
+    async def wait_over(self) -> None:
+        """Until its last event was delivered, or it was let go of."""
+        await self._over.wait()
+
+    def terminal(self, request: Open | Attach, deliver: Callable[[TerminalEvent], None]) -> Terminal:
+        pane = PaneLink(self, self._path, request, deliver)
+        self._panes.add(pane)
+        return pane
+
+    def sleep(self, *, force: bool) -> None:
+        if not self._over.is_set() and not self._is_stopped:
+            self.send(Sleep(force))
+            self._set_deadline(STOP_WITHIN_S, self._unstopped)
+
+    def close_terminal(self, pane_id: PaneId) -> None:
+        self.send(Close(pane_id))
+
+    def detach(self) -> None:
+        """Lets go of the links to its terminals as well."""
+        if not self._over.is_set():
+            self._end()
+            self._held = None
+            self._deliver = _nobody
+            self._wire.finish()
+            for pane in tuple(self._panes):
+                pane.detach()
+
+    def send(self, message: Message) -> None:
+        """Nothing happens once the link is over."""
+        self._wire.send(message)
+
+    async def explain(self) -> Lost:
+        """Why a link to this agent broke."""
+        return await self.life.explain() if self.life is not None else Lost("The link to the sandbox broke.")
+
+    def pane_done(self, pane: PaneLink) -> None:
+        """A terminal's last event is on its way to its owner, or none is wanted."""
+        self._panes.discard(pane)
+        if self._is_stopped and not self._panes:
+            self._set_deadline(0, self._all_stopped)
+
+    def _received(self, message: Message) -> None:
+        if not self._welcomed.done():
+            self._received_first(message)
+        elif isinstance(message, Busy):
+            self._give(message)
+        elif isinstance(message, Refused) and self._deadline is not None and not self._is_stopped:
+            self._set_deadline(None)
+            self._give(message)
+        elif isinstance(message, Stopped) and self._deadline is not None and not self._is_stopped:
+            self._is_stopped = True
+            self._set_deadline(_LAST_EVENTS_WITHIN_S if self._panes else 0, self._all_stopped)
+        else:
+            self._wire.abort()
+            self._last(Lost(f"The agent sent {type(message).__name__} where it makes no sense."))
+
+    def _received_first(self, message: Message) -> None:
+        error: SandboxError
+        if isinstance(message, Refused):
+            error = SandboxError(message.reason)
+        elif not isinstance(message, Welcome):
+            error = LinkError(f"The agent sent {type(message).__name__} where it makes no sense.")
+        elif message.version != VERSION:
+            error = LinkError(
+                f"The agent in the sandbox is of another version ({message.version}, not {VERSION}). "
+                "End its shells, so that a new one can start."
+            )
+        else:
+            self.life = self._life_of(self._wire.peer_pid or message.pid)
+            self._welcomed.set_result(message)
+            return
+        self._wire.abort()
+        self._welcomed.set_exception(error)
+
+    def _broken(self, sentence: str | None) -> None:
+        if self._over.is_set() or self._is_stopped:
+            return
+        if not self._welcomed.done():
+            self._welcomed.set_exception(
+                LinkError(sentence)
+                if sentence is not None
+                else AgentMissing("No agent answers in the sandbox.")
+            )
+        elif sentence is not None:
+            self._last(Lost(sentence))
+        else:
+            self._explaining = self._loop.create_task(self._explain())
+
+    async def _explain(self) -> None:
+        lost = await self.explain()
+        self._explaining = None
+        self._last(lost)
+
+    def _unstopped(self) -> None:
+        self._wire.abort()
+        self._last(Lost(f"The sandbox did not stop within {STOP_WITHIN_S:g} seconds."))
+
+    def _all_stopped(self) -> None:
+        self._wire.finish()
+        self._last(Stopped())
+
+    def _last(self, event: SandboxEvent) -> None:
+        self._end()
+        self._give(event)
+
+    def _give(self, event: SandboxEvent) -> None:
+        if self._held is not None:
+            self._held.append(event)
+        else:
+            self._deliver(event)
+
+    def _release(self) -> None:
+        events, self._held = self._held or [], None
+        for event in events:
+            self._deliver(event)
+
+    def _end(self) -> None:
+        self._over.set()
+        self._set_deadline(None)
+        if self._explaining is not None:
+            self._explaining.cancel()
+        self._on_over(self)
+
+    def _set_deadline(self, delay_s: float | None, then: Callable[[], None] | None = None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if delay_s is None or then is None:
+            self._deadline = None
+        else:
+            self._deadline = self._loop.call_later(delay_s, then)
+
+
+def _nobody(event: SandboxEvent) -> None:
+    """Gets what must not be delivered any more."""
+
+
+def _check(is_right: bool, what_is_wrong: str) -> None:
+    if not is_right:
+        raise LinkError(f"The agent told of {what_is_wrong}.")
+
+
+def _check_size(mark: SizeMark) -> None:
+    fits = MIN_COLS <= mark.cols <= MAX_COLS and MIN_ROWS <= mark.rows <= MAX_ROWS
+    _check(fits, "a size that no terminal has")

@@ -1,0 +1,311 @@
+"""The embedded default provider: the agent is a detached process of the server's own user.
+
+It isolates nothing. The agent outlives the server, which finds it again by its socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import sys
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from wormux.errors import SandboxError
+from wormux.ids import SandboxId
+from wormux.limits import AGENT_NOTES_BYTES, WAKE_WITHIN_S
+from wormux.sandbox.life import Life
+from wormux.sandbox.link import AgentMissing, ControlLink
+from wormux.sandbox.port import Provider, Sandbox, SandboxEvent
+from wormux.sandbox.processes import descendants, start_time
+from wormux.sandbox.runtime_dir import default_runtime_dir, prepare_runtime_dir, socket_path
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LEAVES_WITHIN_S = 5.0
+"""An agent that answers no more has this long to end before it is killed."""
+_KILLED_WITHIN_S = 2.0
+_KILL_AGAIN_S = 0.01
+_READY_FD = 3
+_RECORD = "agent.pid"
+_NOTES = "agent.log"
+_LAST_WORDS_BYTES = 4096
+_LAST_WORDS_CHARS = 200
+
+_BOOT = (
+    "import os, sys; os.closerange(4, os.sysconf('SC_OPEN_MAX')); sys.path.append(sys.argv.pop(1)); "
+    "from wormux.agent.__main__ import main; sys.exit(main())"
+)
+"""Runs isolated from PYTHON* variables, which stay as they are for the shells."""
+
+
+class LocalProvider(Provider):
+    """Keeps each sandbox in a directory of its own below `data_dir`. Raises `SetupError`."""
+
+    name = "local"
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        runtime_dir: Path | None = None,
+        python: str = sys.executable,
+        busy_ignore: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """`runtime_dir` is where sockets lie. `python` runs the agents. `busy_ignore` names programs that sleep may
+        end. `env` is the agents' environment, the server's own by default; `WORMUX_*` is left out of it."""
+        self._sandboxes_dir = data_dir.absolute() / "sandboxes"
+        self._runtime_dir = runtime_dir or default_runtime_dir(data_dir)
+        self._python = python
+        self._busy_ignore = tuple(busy_ignore)
+        environment = os.environ if env is None else env
+        self._env = {name: value for name, value in environment.items() if not name.startswith("WORMUX_")}
+        self._locks: weakref.WeakValueDictionary[SandboxId, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._links: dict[SandboxId, ControlLink] = {}
+        self._lives: dict[SandboxId, Life] = {}
+        prepare_runtime_dir(self._runtime_dir)
+
+    async def start(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> Sandbox:
+        async with self._lock(sandbox_id):
+            link = await self._linked(sandbox_id, deliver)
+            if link is None:
+                await self._end_leftover(sandbox_id)
+                await self._spawn(sandbox_id)
+                link = await self._connect(sandbox_id, deliver)
+            return link
+
+    async def find(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> Sandbox | None:
+        async with self._lock(sandbox_id):
+            return await self._linked(sandbox_id, deliver)
+
+    async def destroy(self, sandbox_id: SandboxId) -> None:
+        async with self._lock(sandbox_id):
+            with contextlib.suppress(SandboxError):
+                await self._force_sleep(sandbox_id)
+            await self._end_leftover(sandbox_id)
+            self._lives.pop(sandbox_id, None)
+            try:
+                self._socket(sandbox_id).unlink(missing_ok=True)
+                await asyncio.to_thread(_remove, self._directory(sandbox_id))
+            except OSError as error:
+                raise SandboxError(f"The sandbox's files cannot be removed: {error.strerror}.") from error
+
+    async def list(self) -> tuple[SandboxId, ...]:
+        try:
+            names = sorted(entry.name for entry in self._sandboxes_dir.iterdir())
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise SandboxError(f"The sandboxes cannot be listed: {error.strerror}.") from error
+        return tuple(SandboxId(name) for name in names if _ID.fullmatch(name))
+
+    async def aclose(self) -> None:
+        for link in tuple(self._links.values()):
+            link.detach()
+        for life in self._lives.values():
+            life.unwatch()
+        self._lives.clear()
+
+    def _lock(self, sandbox_id: SandboxId) -> asyncio.Lock:
+        if not _ID.fullmatch(sandbox_id):
+            raise SandboxError("The sandbox's id is not a name that a sandbox can have.")
+        return self._locks.setdefault(sandbox_id, asyncio.Lock())
+
+    def _directory(self, sandbox_id: SandboxId) -> Path:
+        return self._sandboxes_dir / sandbox_id
+
+    def _socket(self, sandbox_id: SandboxId) -> Path:
+        return socket_path(self._runtime_dir, sandbox_id)
+
+    async def _linked(
+        self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]
+    ) -> ControlLink | None:
+        """The link to the agent that runs, if one does."""
+        link = self._links.get(sandbox_id)
+        if link is not None and link.is_ending:
+            await link.wait_over()
+        elif link is not None:
+            link.deliver_to(deliver)
+            return link
+        try:
+            return await self._connect(sandbox_id, deliver)
+        except AgentMissing:
+            return None
+
+    async def _connect(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> ControlLink:
+        def life_of(pid: int) -> Life:
+            life = self._lives.get(sandbox_id)
+            return life if life is not None and life.pid == pid else self._watch(sandbox_id, pid)
+
+        def on_over(link: ControlLink) -> None:
+            if self._links.get(sandbox_id) is link:
+                del self._links[sandbox_id]
+
+        link = await ControlLink.connect(self._socket(sandbox_id), life_of, deliver, on_over)
+        self._links[sandbox_id] = link
+        return link
+
+    def _watch(self, sandbox_id: SandboxId, pid: int) -> Life:
+        old = self._lives.pop(sandbox_id, None)
+        if old is not None:
+            old.unwatch()
+        life = self._lives[sandbox_id] = Life(pid)
+        return life
+
+    async def _spawn(self, sandbox_id: SandboxId) -> None:
+        """Run a new agent and wait until it listens."""
+        directory = self._directory(sandbox_id)
+        try:
+            self._sandboxes_dir.mkdir(mode=0o700, exist_ok=True)
+            directory.mkdir(mode=0o700, exist_ok=True)
+            notes = _open_notes(directory)
+        except OSError as error:
+            raise SandboxError(f"The sandbox's directory cannot be made: {error.strerror}.") from error
+        ready, ready_of_agent = os.pipe()
+        try:
+            pid = self._execute(sandbox_id, ready_of_agent, notes)
+        except OSError as error:
+            os.close(ready)
+            raise SandboxError(
+                f"The agent cannot be run with {Path(self._python).name}: {error.strerror}."
+            ) from error
+        finally:
+            os.close(ready_of_agent)
+            os.close(notes)
+        life = self._watch(sandbox_id, pid)
+        try:
+            _record(directory, pid)
+            await self._wait_ready(ready, life, directory)
+        except BaseException:
+            life.send(signal.SIGKILL)
+            raise
+        finally:
+            os.close(ready)
+
+    def _execute(self, sandbox_id: SandboxId, ready_of_agent: int, notes: int) -> int:
+        arguments = [self._python, "-I", "-S", "-c", _BOOT, str(Path(__file__).parents[2])]
+        arguments += ["--socket", str(self._socket(sandbox_id))]
+        arguments += ["--data-dir", str(self._directory(sandbox_id)), "--ready-fd", str(_READY_FD)]
+        arguments += [f"--busy-ignore={name}" for name in self._busy_ignore]
+        return os.posix_spawn(
+            self._python,
+            arguments,
+            self._env,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, notes, 1),
+                (os.POSIX_SPAWN_DUP2, notes, 2),
+                (os.POSIX_SPAWN_DUP2, ready_of_agent, _READY_FD),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+        )
+
+    async def _wait_ready(self, ready: int, life: Life, directory: Path) -> None:
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(ready, readable.set)
+        try:
+            async with asyncio.timeout(WAKE_WITHIN_S):
+                await readable.wait()
+        except TimeoutError:
+            raise SandboxError(f"The agent did not start within {WAKE_WITHIN_S:g} seconds.") from None
+        finally:
+            loop.remove_reader(ready)
+        answer = os.read(ready, _LAST_WORDS_BYTES)
+        if answer != b"ready\n":
+            await life.wait(_KILLED_WITHIN_S)
+            reason = _presentable(answer) or _last_words(directory) or life.ended or ""
+            raise SandboxError(f"The agent did not start. {reason}".strip())
+
+    async def _force_sleep(self, sandbox_id: SandboxId) -> None:
+        """Have the agent end everything and itself, if it answers."""
+        over = asyncio.Event()
+
+        def deliver(event: SandboxEvent) -> None:
+            over.set()
+
+        link = await self._linked(sandbox_id, deliver)
+        if link is not None:
+            link.sleep(force=True)
+            await link.wait_over()
+
+    async def _end_leftover(self, sandbox_id: SandboxId) -> None:
+        """See to it that no agent runs that cannot be spoken to: one that is just ending may end, any other is
+        killed with all that it started."""
+        life = self._lives.get(sandbox_id)
+        if life is None or life.ended is not None:
+            life = self._recorded_life(sandbox_id)
+        if life is None or await life.wait(_LEAVES_WITHIN_S):
+            return
+        life.send(signal.SIGSTOP)  # so that it starts nothing more, and inherits its children's orphans
+        try:
+            async with asyncio.timeout(_KILLED_WITHIN_S):
+                while processes := descendants(life.pid):
+                    for pid in processes:
+                        with contextlib.suppress(OSError):
+                            os.kill(pid, signal.SIGKILL)
+                    await asyncio.sleep(_KILL_AGAIN_S)
+        except TimeoutError:
+            pass  # what the kernel holds in a call of its own ends when that returns
+        life.send(signal.SIGKILL)
+        if not await life.wait(_KILLED_WITHIN_S):
+            raise SandboxError("The agent does not answer and cannot be killed.")
+
+    def _recorded_life(self, sandbox_id: SandboxId) -> Life | None:
+        """Of the agent that an earlier server started, if that very process still runs."""
+        try:
+            pid_text, started = (self._directory(sandbox_id) / _RECORD).read_text().split()
+            pid = int(pid_text)
+        except (OSError, ValueError):
+            return None
+        if start_time(pid) != started:
+            return None
+        life = self._watch(sandbox_id, pid)
+        return life if start_time(pid) == started else None
+
+
+def _record(directory: Path, pid: int) -> None:
+    """Write down which process the agent is, for a later server that finds it mute."""
+    started = start_time(pid)
+    if started is not None:
+        with contextlib.suppress(OSError):  # a full disk: it is only for the day when the agent is mute
+            (directory / _RECORD).write_text(f"{pid} {started}\n")
+
+
+def _open_notes(directory: Path) -> int:
+    """The file for what the agent writes to stderr; an overlong one is set aside."""
+    path = directory / _NOTES
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size > AGENT_NOTES_BYTES:
+            path.replace(path.with_suffix(".old"))
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _last_words(directory: Path) -> str:
+    """The last line that the agent wrote to stderr."""
+    try:
+        with (directory / _NOTES).open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_WORDS_BYTES))
+            return _presentable(file.read())
+    except OSError:
+        return ""
+
+
+def _presentable(text: bytes) -> str:
+    """The last line, fit to be shown to clients: short, printable, with the names of files but not their paths."""
+    lines = text.decode(errors="replace").split("\n")
+    line = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    line = "".join(char for char in line if char.isprintable())
+    return re.sub(r"/(?:[^/\s'\"]+/)+", "…/", line)[:_LAST_WORDS_CHARS]
+
+
+def _remove(directory: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(directory)
