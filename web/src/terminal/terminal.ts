@@ -1,0 +1,205 @@
+/**
+ * One living terminal: an xterm.js instance in an element of its own, from the first time its pane is shown until the
+ * pane closes. It draws what the core hands over and passes on what is typed; it never decides about sizes, focus or
+ * what a pane's state means.
+ */
+
+import { SearchAddon } from "@xterm/addon-search";
+import { Unicode11Addon } from "@xterm/addon-unicode11";
+import { WebLinksAddon } from "@xterm/addon-web-links";
+import { Terminal } from "@xterm/xterm";
+import type { Core, PaneId, TerminalSink } from "../core/api";
+import type { Grid } from "./fit";
+import { guardReading, resetBytes } from "./guard";
+import { muteAnswers } from "./mute";
+import { isReport } from "./reports";
+import type { TerminalTheme } from "./theme";
+
+const SCROLLBACK_LINES = 10_000;
+/** Asked for when a terminal has to be drawn again. */
+const REDRAW_LINES = 1_000;
+const FIRST_REDRAW_MS = 0;
+const REDRAW_CAP_MS = 30_000;
+/** A terminal that held this long is taken to be well again. */
+const WELL_AFTER_MS = 60_000;
+const SCROLLBAR_PX = 10;
+const FONT_PX = 14;
+const LINE_HEIGHT = 1.2;
+
+const utf8 = new TextEncoder();
+const nothing = new Uint8Array(0);
+
+function openLink(uri: string): void {
+  if (!/^https?:\/\//i.test(uri)) return;
+  window.open(uri, "_blank", "noopener,noreferrer");
+}
+
+export class PaneTerminal implements TerminalSink {
+  readonly id: PaneId;
+  /** Moved from slot to slot; padding and the terminal's background are its style's. */
+  readonly element = document.createElement("div");
+  readonly xterm: Terminal;
+  readonly #core: Core;
+  readonly #resets = new WeakSet<Uint8Array>();
+  readonly #detach: () => void;
+  readonly #unsubscribe: () => void;
+  #search: SearchAddon | null = null;
+  #space: Grid | null = null;
+  #opened = false;
+  #connected: boolean;
+  #redrawTimer: number | null = null;
+  #redrawWaitMs = FIRST_REDRAW_MS;
+  #redrawnAt = Number.NEGATIVE_INFINITY;
+
+  constructor(id: PaneId, core: Core, theme: TerminalTheme) {
+    this.id = id;
+    this.#core = core;
+    this.element.className = "terminal";
+    const info = core.pane(id).info;
+    this.xterm = new Terminal({
+      allowProposedApi: true,
+      cols: info?.cols ?? 80,
+      rows: info?.rows ?? 24,
+      cursorBlink: true,
+      cursorInactiveStyle: "outline",
+      fontFamily: theme.fontFamily,
+      fontSize: FONT_PX,
+      lineHeight: LINE_HEIGHT,
+      linkHandler: { activate: (_event, uri) => openLink(uri) },
+      macOptionIsMeta: true,
+      overviewRuler: { width: SCROLLBAR_PX },
+      scrollback: SCROLLBACK_LINES,
+      theme: theme.palette,
+    });
+    this.xterm.loadAddon(new Unicode11Addon());
+    this.xterm.unicode.activeVersion = "11";
+    this.xterm.loadAddon(new WebLinksAddon((_event, uri) => openLink(uri)));
+    guardReading(this.xterm, this.#resets, () => this.#askRedraw());
+    const mute = muteAnswers(this.xterm);
+    this.xterm.onData((data) => {
+      if (mute.active || (!this.#connected && isReport(data))) return;
+      core.type(id, utf8.encode(data));
+    });
+    this.xterm.onBinary((data) => {
+      // Only mouse reports in the oldest encoding are binary.
+      if (this.#connected)
+        core.type(
+          id,
+          Uint8Array.from(data, (character) => character.charCodeAt(0)),
+        );
+    });
+    this.xterm.onResize(() => this.#showEdge());
+    this.xterm.onBell(() => core.noteBell(id));
+    // A wheel over a full-screen program's last picture would be turned into cursor keys, and looking never wakes.
+    this.xterm.attachCustomWheelEventHandler(
+      () => this.#connected || this.xterm.buffer.active.type === "normal",
+    );
+    this.#connected = core.pane(id).connected === true;
+    this.#unsubscribe = core.subscribePane(id, () => this.#followConnection());
+    this.#followConnection();
+    this.#detach = core.attach(id, this);
+  }
+
+  /** Called with the element in a visible place: xterm.js measures its font there. */
+  open(): void {
+    if (this.#opened) return;
+    this.#opened = true;
+    this.xterm.open(this.element);
+  }
+
+  write(data: Uint8Array, drawn: () => void): void {
+    this.xterm.write(data, drawn);
+  }
+
+  reset(): void {
+    // As bytes, so that it keeps its place behind what was written before.
+    const bytes = resetBytes();
+    this.#resets.add(bytes);
+    this.xterm.write(bytes);
+  }
+
+  resize(cols: number, rows: number): void {
+    this.xterm.write(nothing, () => {
+      try {
+        this.xterm.resize(cols, rows);
+      } catch (error) {
+        console.warn("The terminal could not be resized and is drawn again.", error);
+        this.#askRedraw();
+      }
+    });
+  }
+
+  /** The cells that the slot holds; the size in force may be another page's, and then its edge is drawn. */
+  setSpace(space: Grid): void {
+    this.#space = space;
+    this.#showEdge();
+  }
+
+  setTheme(theme: TerminalTheme): void {
+    this.xterm.options.theme = theme.palette;
+    this.xterm.options.fontFamily = theme.fontFamily;
+  }
+
+  find(text: string, direction: "next" | "previous", incremental: boolean): boolean {
+    if (this.#search === null) {
+      this.#search = new SearchAddon();
+      this.xterm.loadAddon(this.#search);
+    }
+    return direction === "next"
+      ? this.#search.findNext(text, { incremental })
+      : this.#search.findPrevious(text, { incremental });
+  }
+
+  endFind(): void {
+    this.#search?.dispose();
+    this.#search = null;
+    this.xterm.clearSelection();
+  }
+
+  /** The whole buffer as text, scrollback included, wrapped lines joined. */
+  text(): string {
+    const buffer = this.xterm.buffer.active;
+    const lines: string[] = [];
+    for (let row = 0; row < buffer.length; row++) {
+      const line = buffer.getLine(row);
+      if (line === undefined) continue;
+      const text = line.translateToString(!buffer.getLine(row + 1)?.isWrapped);
+      if (line.isWrapped && lines.length > 0) lines[lines.length - 1] += text;
+      else lines.push(text);
+    }
+    return lines.join("\n").trimEnd();
+  }
+
+  dispose(): void {
+    this.#unsubscribe();
+    this.#detach();
+    if (this.#redrawTimer !== null) window.clearTimeout(this.#redrawTimer);
+    this.xterm.dispose();
+    this.element.remove();
+  }
+
+  #showEdge(): void {
+    const { cols, rows } = this.#space ?? this.xterm;
+    this.element.dataset.smaller = String(this.xterm.cols < cols || this.xterm.rows < rows);
+  }
+
+  #followConnection(): void {
+    this.#connected = this.#core.pane(this.id).connected === true;
+    this.xterm.options.cursorBlink = this.#connected;
+    this.xterm.options.altClickMovesCursor = this.#connected;
+  }
+
+  /** A redraw that fails again is asked for ever more seldom. */
+  #askRedraw(): void {
+    if (this.#redrawTimer !== null) return;
+    if (performance.now() - this.#redrawnAt > WELL_AFTER_MS) this.#redrawWaitMs = FIRST_REDRAW_MS;
+    this.#redrawTimer = window.setTimeout(() => {
+      this.#redrawTimer = null;
+      this.#redrawnAt = performance.now();
+      this.#redrawWaitMs = Math.min(REDRAW_CAP_MS, Math.max(500, this.#redrawWaitMs * 2));
+      this.#core.request({ type: "pane_redraw", paneId: this.id, lines: REDRAW_LINES }).catch(() => {
+        // Cut off: the next connection brings a redraw, or the next error asks again.
+      });
+    }, this.#redrawWaitMs);
+  }
+}

@@ -1,0 +1,28 @@
+/** The one bar: where the other sessions are, the tabs of this one, and whether the page is connected. */
+
+import { Button } from "./Button";
+import { ConnectionMark } from "./ConnectionMark";
+import { HelpIcon } from "./icons";
+import { usePage } from "./page";
+import { SessionMenu } from "./SessionMenu";
+import { Tabs } from "./Tabs";
+
+export function Bar() {
+  const { shortcuts, view } = usePage();
+  return (
+    <header className="bar" data-testid="bar">
+      <SessionMenu />
+      <Tabs />
+      <ConnectionMark />
+      <Button
+        look="icon"
+        className="bar-help"
+        aria-label="Keyboard shortcuts"
+        title={shortcuts.hint("Keyboard shortcuts", "help")}
+        onClick={() => view.open({ type: "help" })}
+      >
+        <HelpIcon />
+      </Button>
+    </header>
+  );
+}
