@@ -1,0 +1,129 @@
+"""Everything that a hub can want. The driver carries effects out in order and feeds back what came of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wormux.ids import Channel, ConnectionId, PaneId, SandboxId
+from wormux.protocol.agent_link import Attach, Input, Open
+from wormux.records import Change
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrame:
+    """Urgent frames go before all others that wait, in their own order; the rest is counted by `FramesSent`."""
+
+    connection_id: ConnectionId
+    frame: bytes
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DropUnsent:
+    """Forget the frames of this channel that wait for the socket, and count them as sent. A `replay` or `resized`
+    of the channel among them may still be sent: its pane is closed, so nobody reads it."""
+
+    connection_id: ConnectionId
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class CloseClient:
+    """Send what is urgent, then close. `ClientGone` follows."""
+
+    connection_id: ConnectionId
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WakeSandbox:
+    """Answered by `SandboxAwake` or `SandboxFailed`."""
+
+    sandbox_id: SandboxId
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindSandbox:
+    """Answered by `SandboxAwake`, `SandboxMissing` or `SandboxFailed`."""
+
+    sandbox_id: SandboxId
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopSandbox:
+    """Answered by `Stopped`, `Refused` or `SandboxLost`."""
+
+    sandbox_id: SandboxId
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DestroySandbox:
+    """Answered by `SandboxDestroyed` or `SandboxFailed`; waits for a start under way."""
+
+    sandbox_id: SandboxId
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTerminal:
+    """Answered by `Opened`, `Refused` or `TerminalLost`; sooner or later `Ended` or `TerminalLost` follows."""
+
+    sandbox_id: SandboxId
+    request: Open | Attach
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTerminal:
+    pane_id: PaneId
+    generation: int
+    input: Input
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeTerminal:
+    pane_id: PaneId
+    generation: int
+    cols: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTerminal:
+    """End it, wherever its opening stands, also if only the sandbox knows of it. No event comes after this."""
+
+    sandbox_id: SandboxId
+    pane_id: PaneId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetTerminal:
+    """After `Ended`: what is needed of it is in the store."""
+
+    pane_id: PaneId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Answered by `Saved` or `SaveFailed`. Saves are carried out in the order of their effects."""
+
+    save_id: int
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """`TimerFired` is wanted when the monotonic clock reaches `at_s`. Replaces the one before; None: none."""
+
+    at_s: float | None
+
+
+Effect = (
+    SendFrame | DropUnsent | CloseClient | WakeSandbox | FindSandbox | StopSandbox | DestroySandbox
+    | OpenTerminal | WriteTerminal | ResizeTerminal | CloseTerminal | ForgetTerminal | Save | SetTimer
+)  # fmt: skip

@@ -1,0 +1,126 @@
+"""A session: a named set of tabs that runs in one sandbox. Plain state; `sandboxes` moves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from wormux.hub.lifecycle import SandboxEvent, SandboxPhase, next_sandbox_phase
+from wormux.ids import ClientId, ConnectionId, PaneId, SandboxId, SessionId, TabId
+from wormux.protocol.messages import Layout, SessionInfo, SessionStatus, TabInfo
+from wormux.records import Intent, SessionRecord, TabRecord
+
+_STATUS: dict[SandboxPhase, SessionStatus] = {
+    SandboxPhase.NEW: "starting",
+    SandboxPhase.STARTING: "starting",
+    SandboxPhase.ASLEEP: "asleep",
+    SandboxPhase.FINDING: "waking",
+    SandboxPhase.WAKING: "waking",
+    SandboxPhase.AWAKE: "awake",
+    SandboxPhase.STOPPING: "awake",
+    SandboxPhase.FAILED: "failed",
+}
+
+
+@dataclass(slots=True)
+class Session:
+    """See the module. Times on the monotonic clock in seconds, unless `_ms`."""
+
+    id: SessionId
+    sandbox_id: SandboxId
+    name: str
+    created_at_ms: int
+    provider: str
+    order: int
+    phase: SandboxPhase = SandboxPhase.NEW
+    attempt_at_s: float = float("-inf")
+    """When the last attempt to start or find the sandbox began."""
+    active_at_s: float = 0.0
+    """Last input or output."""
+    busy: str | None = None
+    busy_pane: PaneId | None = None
+    lease_until_ms: int = 0
+    lease_reason: str = ""
+    stopped: bool = False
+    """STOPPING: the sandbox has said so, and the last words of its terminals are waited for."""
+    sleep_requests: list[tuple[ConnectionId, str | None]] = field(default_factory=list)
+    """Who asked for sleep and waits for the answer."""
+    shown_sleeps_at_ms: int | None = None
+
+    def move(self, event: SandboxEvent) -> None:
+        """Take the step that `event` means."""
+        self.phase = next_sandbox_phase(self.phase, event)
+
+    def info(self, busy: str | None) -> SessionInfo:
+        """As clients see it."""
+        return SessionInfo(
+            id=self.id,
+            sandbox_id=self.sandbox_id,
+            name=self.name,
+            created_at=self.created_at_ms,
+            provider=self.provider,
+            status=_STATUS[self.phase],
+            busy=busy,
+            sleeps_at=self.shown_sleeps_at_ms,
+        )
+
+    def record(self, intent: Intent | None = None) -> SessionRecord:
+        """As it is stored."""
+        if intent is None:
+            if self.phase in (SandboxPhase.NEW, SandboxPhase.STARTING):
+                intent = Intent.CREATING
+            else:
+                intent = Intent.ASLEEP if self.phase == SandboxPhase.ASLEEP else Intent.AWAKE
+        return SessionRecord(
+            id=self.id,
+            sandbox_id=self.sandbox_id,
+            name=self.name,
+            created_at_ms=self.created_at_ms,
+            provider=self.provider,
+            intent=intent,
+            order=self.order,
+            lease_until_ms=self.lease_until_ms,
+            lease_reason=self.lease_reason,
+        )
+
+
+@dataclass(slots=True)
+class Tab:
+    """An ordered member of a session, and its tree of panes."""
+
+    id: TabId
+    session_id: SessionId
+    name: str
+    order: int
+    layout: Layout
+    focus: PaneId
+
+    def info(self) -> TabInfo:
+        """As clients see it."""
+        return TabInfo(
+            id=self.id, session_id=self.session_id, name=self.name, layout=self.layout, focus=self.focus
+        )
+
+    def record(self, encoded_layout: bytes) -> TabRecord:
+        """As it is stored."""
+        return TabRecord(
+            id=self.id,
+            session_id=self.session_id,
+            name=self.name,
+            order=self.order,
+            layout=encoded_layout,
+            focus=self.focus,
+        )
+
+
+@dataclass(slots=True)
+class Client:
+    """A page or program that was here, and may be again."""
+
+    id: ClientId
+    key: str
+    """Its name towards agents."""
+    anonymous: bool
+    """It gave no id, so it cannot come back."""
+    left_at_ms: int = 0
+    connection_id: ConnectionId | None = None
+    active_tab: TabId | None = None

@@ -1,0 +1,270 @@
+"""What happens to the one terminal behind a pane: opening it, its events, its end.
+
+The sandbox is awake when anything is asked for here; waking it, and when to try again, is `sandboxes`'. An event of
+an old generation never gets here.
+"""
+
+from __future__ import annotations
+
+from wormux.hub.announcer import Announcer
+from wormux.hub.backoff import retry_delay_s, round_is_over
+from wormux.hub.closing import Closing
+from wormux.hub.effects import ForgetTerminal, OpenTerminal, ResizeTerminal
+from wormux.hub.flow import Flow
+from wormux.hub.lifecycle import PaneEvent, PanePhase
+from wormux.hub.notices import MODES_OFF, fresh_shell_preamble
+from wormux.hub.pane import Attempt, Pane, Terminal
+from wormux.hub.safe_cut import ParserState
+from wormux.hub.saver import Job, Saver
+from wormux.hub.timers import Wait
+from wormux.hub.title import clean_text
+from wormux.hub.typing import Typing
+from wormux.hub.world import World
+from wormux.limits import (
+    CHECKPOINT_AFTER_BYTES,
+    CHECKPOINT_EVERY_S,
+    COMMAND_CHARS,
+    CWD_CHARS,
+    POSITION_MARK_BYTES,
+    REASON_CHARS,
+    RETRY_FLOOR_S,
+    SHORT_LIVED_S,
+)
+from wormux.protocol.agent_link import Attach, Ended, Exit, Foreground, Open, Opened, SizeMark
+
+
+class Terminals:
+    """See the module."""
+
+    def __init__(
+        self, world: World, flow: Flow, announcer: Announcer, saver: Saver, typing: Typing, closing: Closing
+    ) -> None:
+        self._world = world
+        self._flow = flow
+        self._announcer = announcer
+        self._saver = saver
+        self._typing = typing
+        self._closing = closing
+
+    def open(self, pane: Pane, attempt: Attempt) -> None:
+        """Give the pane a terminal: the one that may still run, or a new one. The only place that opens any, at
+        the size that the pane has."""
+        session = self._world.sessions[pane.session_id]
+        request: Open | Attach
+        if pane.surviving:
+            request = Attach(pane.id, pane.generation, pane.log.end)
+        else:
+            self._settle_end(pane)
+            preamble = b"" if pane.generation == 0 else fresh_shell_preamble(pane, self._world.now)
+            pane.generation += 1
+            request = Open(
+                pane_id=pane.id,
+                generation=pane.generation,
+                cols=pane.cols,
+                rows=pane.rows,
+                position=pane.log.end,
+                preamble=preamble,
+                argv=self._world.settings.shell,
+                cwd=pane.cwd,
+            )
+        attempt.generation = pane.generation
+        self._world.effects.append(OpenTerminal(session.sandbox_id, request))
+        self._saver.touch_pane(pane.id)
+
+    def opened(self, pane: Pane, event: Opened) -> None:
+        """A terminal stands behind the pane."""
+        if event.position < pane.log.end:
+            self.attempt_failed(pane, "The sandbox answered with output that was shown already.")
+            return
+        if event.position > pane.log.end:
+            pane.log.jump(event.position, ParserState.UNKNOWN)
+        if event.sizes:
+            pane.log.mark_size(event.sizes[0].cols, event.sizes[0].rows)
+        pane.attempt = None
+        pane.woken = pane.surviving = pane.restored = False
+        pane.failures = 0
+        pane.retry_at_s = None
+        pane.reason = ""
+        pane.exit = None
+        pane.closed_at_ms = 0
+        pane.move(PaneEvent.OPENED, Terminal(pane.generation, event.ready))
+        self._world.timers.cancel(Wait.RETRY, pane.id)
+        self._typing.answered(pane, event.inputs)
+        self._world.timers.cancel(Wait.EXPIRE, pane.id)
+        newest = event.sizes[-1] if event.sizes else None
+        if newest is None or (newest.cols, newest.rows) != (pane.cols, pane.rows):
+            self._world.effects.append(ResizeTerminal(pane.id, pane.generation, pane.cols, pane.rows))
+        self._saver.touch_pane(pane.id)
+        self._announcer.pane_changed(pane)
+        self._flow.pump_all(pane)
+        self._typing.drain(pane)
+
+    def ready(self, pane: Pane) -> None:
+        """The fresh shell reads: what was typed meanwhile arrives."""
+        if pane.terminal is not None:
+            pane.terminal.ready = True
+            self._typing.drain(pane)
+
+    def refused(self, pane: Pane, reason: str, *, gone: bool) -> None:
+        """It could not be opened, or what was to be attached to is gone."""
+        if gone and pane.surviving and pane.attempt is not None:
+            self.gone_unseen(pane)
+            self.open(pane, pane.attempt)
+        else:
+            self.attempt_failed(pane, reason)
+
+    def output(self, pane: Pane, data: bytes) -> None:
+        """The terminal wrote."""
+        pane.log.append(data)
+        title = pane.titles.feed(data)
+        if title is not None and title != pane.title:
+            pane.title = title
+            self._saver.touch_pane(pane.id)
+            self._announcer.pane_changed(pane, quiet=True)
+        if pane.log.end > pane.position_mark - POSITION_MARK_BYTES // 2:
+            self._saver.touch_pane(pane.id)
+        now_s = self._world.now.mono_s
+        if (
+            pane.log.end - pane.checkpoint_end >= CHECKPOINT_AFTER_BYTES
+            and now_s - pane.checkpoint_at_s >= CHECKPOINT_EVERY_S
+        ):
+            self._saver.touch_checkpoint(pane)
+        self._flow.pump_all(pane)
+
+    def resized(self, pane: Pane, mark: SizeMark) -> None:
+        """What the terminal writes from here on is for this size."""
+        pane.log.mark_size(mark.cols, mark.rows)
+        self._flow.pump_all(pane)
+
+    def foreground(self, pane: Pane, event: Foreground) -> None:
+        """Another program runs, or it went to another directory."""
+        command = clean_text(event.command, COMMAND_CHARS) if event.command else None
+        pane.is_shell = event.is_shell
+        if event.cwd is not None and len(event.cwd) <= CWD_CHARS and event.cwd != pane.cwd:
+            pane.cwd = event.cwd
+            self._saver.touch_pane(pane.id)
+        pane.command = command
+        self._announcer.pane_changed(pane, quiet=True)
+
+    def ended(self, pane: Pane, event: Ended) -> None:
+        """The terminal's process ended, and all its output is here."""
+        if pane.attempt is not None:
+            pane.attempt = None
+        asleep = event.exit.asleep
+        pane.move(PaneEvent.SLEPT if asleep else PaneEvent.ENDED)
+        pane.surviving = False
+        pane.exit = None if asleep else event.exit
+        pane.closed_at_ms = self._world.now.wall_ms
+        pane.reason = "" if asleep else _end_reason(event.exit)
+        self._typing.answered(pane, event.inputs)
+        forget = None if asleep else ForgetTerminal(pane.id, pane.generation)
+        if not asleep and self._world.settings.exit_behavior == "close" and _ended_by_itself(event.exit):
+            pane.closing = True
+            self._typing.closed(pane)
+            self._saver.submit(Job(lambda: self._closing.plan_pane(pane.id), "pane_close"))
+            return
+        self._over(pane)
+        self._saver.touch_checkpoint(pane, forget)
+
+    def lost(self, pane: Pane, reason: str, *, dead: bool) -> None:
+        """The link to the terminal broke."""
+        if pane.attempt is not None and not pane.connected:
+            self.attempt_failed(pane, reason)
+            return
+        pane.move(PaneEvent.LOST)
+        pane.reason = reason[:REASON_CHARS]
+        pane.closed_at_ms = self._world.now.wall_ms
+        pane.surviving = not dead
+        if dead:
+            self._typing.lost_in_flight(pane)
+            self._over(pane)
+            self._saver.touch_checkpoint(pane)
+        pane.failures = 0
+        self._retry_later(pane)
+        self._announcer.pane_changed(pane)
+
+    def gone_unseen(self, pane: Pane) -> None:
+        """The terminal that might have survived did not: nobody saw its last words."""
+        pane.surviving = False
+        self._settle_end(pane)
+        self._typing.stop_asking(pane)
+        self._typing.lost_in_flight(pane)
+        if not pane.closed_at_ms:
+            pane.closed_at_ms = self._world.now.wall_ms
+        self._over(pane)
+        self._saver.touch_checkpoint(pane)
+
+    def fell_asleep_unseen(self, pane: Pane, reason: str) -> None:
+        """A starting server found no sandbox: the machine slept, and nothing failed."""
+        pane.attempt = None
+        pane.move(PaneEvent.SLEPT)
+        pane.reason = reason
+        self.gone_unseen(pane)
+        self._announcer.pane_changed(pane)
+
+    def attempt_failed(self, pane: Pane, reason: str) -> None:
+        """No terminal this time. The next try is planned, or the round is over."""
+        pane.attempt = None
+        pane.failures += 1
+        pane.reason = reason[:REASON_CHARS]
+        if round_is_over(pane.failures):
+            pane.move(PaneEvent.GAVE_UP)
+            pane.woken = False
+            pane.retry_at_s = None
+        else:
+            pane.move(PaneEvent.ATTEMPT_FAILED)
+            self._retry_later(pane)
+        self._saver.touch_pane(pane.id)
+        self._typing.stop_asking(pane)
+        self._typing.expire(pane)
+        self._announcer.pane_changed(pane)
+
+    def resize(self, pane: Pane, cols: int, rows: int) -> None:
+        """Another size is in force, whether the pane is connected or not."""
+        if (cols, rows) == (pane.cols, pane.rows):
+            return
+        pane.cols, pane.rows = cols, rows
+        if pane.connected:
+            self._world.effects.append(ResizeTerminal(pane.id, pane.generation, cols, rows))
+        elif not pane.surviving:
+            pane.log.mark_size(cols, rows)
+            self._flow.pump_all(pane)
+        self._saver.touch_pane(pane.id)
+        self._announcer.pane_changed(pane)
+
+    def _settle_end(self, pane: Pane) -> None:
+        """No agent holds the end of a restored stream: it goes on at its mark, past all that was ever sent."""
+        if pane.restored and pane.position_mark > pane.log.end:
+            pane.log.jump(pane.position_mark, ParserState.GROUND)
+            self._saver.touch_pane(pane.id)
+        pane.restored = False
+
+    def _retry_later(self, pane: Pane) -> None:
+        delay_s = retry_delay_s(max(1, pane.failures), self._world.draw())
+        pane.retry_at_s = self._world.now.mono_s + max(RETRY_FLOOR_S, delay_s)
+        self._world.timers.set(Wait.RETRY, pane.id, pane.retry_at_s)
+
+    def _over(self, pane: Pane) -> None:
+        """No terminal writes to the stream any more: switch off what its last program left on."""
+        pane.log.append(MODES_OFF)
+        pane.log.mark_size(pane.cols, pane.rows)
+        self._announcer.pane_changed(pane)
+        if not pane.is_shell and pane.phase != PanePhase.STARTING:
+            pane.gone_rev = self._world.rev
+            self._typing.program_gone(pane)
+        pane.command = None
+        pane.is_shell = True
+        self._flow.pump_all(pane)
+
+
+def _ended_by_itself(end: Exit) -> bool:
+    """Its pane goes with it; an early, violent or unknown end is to be seen."""
+    return end.signal is None and end.code is not None and end.ran_s >= SHORT_LIVED_S
+
+
+def _end_reason(end: Exit) -> str:
+    if end.signal is not None:
+        return f"Its process was ended by {end.signal}."
+    if end.code is None:
+        return "How its process ended is not known."
+    return f"Its process ended with code {end.code} after {end.ran_s:.1f} s."

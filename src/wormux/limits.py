@@ -1,0 +1,227 @@
+"""Every bound of Wormux, with its unit and the reason for the number.
+
+Bounds that clients meet are part of the protocol and change only with it. The agent reads this file too,
+so it stays within Python 3.9. Where bounds must agree it is asserted at the end.
+"""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# --- Frames and messages (protocol §1, §7) -----------------------------------------------------------------
+
+FRAME_BYTES = 1 * MIB
+"""The largest WebSocket message either side may send."""
+OUTPUT_FRAME_BYTES = 64 * KIB
+"""The largest payload of terminal bytes that the server sends in one frame: large enough that framing costs
+nothing, small enough that a control message never waits long behind one."""
+REF_CHARS = 64
+CLIENT_ID_CHARS = 64
+NAME_CHARS = 100
+TITLE_CHARS = 256
+CWD_CHARS = 1024
+COMMAND_CHARS = 256
+REASON_CHARS = 512
+
+# --- Counts per user (protocol §7) -------------------------------------------------------------------------
+
+PANES = 255
+"""Channels 0..254."""
+SESSIONS = 64
+CONNECTIONS = 32
+KNOWN_CLIENTS = 64
+KNOWN_CLIENT_S = 24 * 3600.0
+CONTROL_MESSAGES = 1000
+CONTROL_MESSAGES_WITHIN_S = 10.0
+UNANSWERED_REQUESTS = 256
+CONNECT_WITHIN_S = 10.0
+NOT_FOUND_EVERY_S = 1.0
+"""At most one `not_found` per channel in this time: a client that types into a closed pane hears it once."""
+
+# --- Sizes of terminals ------------------------------------------------------------------------------------
+
+MIN_COLS = MIN_ROWS = 2
+"""A terminal of one row or column crashes emulators and shows nothing."""
+MAX_COLS = MAX_ROWS = 1000
+DEFAULT_COLS = 80
+DEFAULT_ROWS = 24
+MAX_VIEWPORT_PX = 100_000
+"""Width and height in `connect`: above any screen, below any overflow."""
+CELL_WIDTH_PX = 8.4
+CELL_HEIGHT_PX = 16.8
+CHROME_HEIGHT_PX = 52.0
+CHROME_WIDTH_PX = 16.0
+"""The page's 14 px font, bar and padding: a first guess of a new pane's size, until its page has measured."""
+
+# --- Announcements -----------------------------------------------------------------------------------------
+
+UPDATE_EVERY_S = 0.016
+"""One frame of a 60 Hz display: more updates would not be seen."""
+QUIET_UPDATE_EVERY_S = 0.25
+"""When only title, cwd, command or queued changed."""
+RATIO_SUM_TOLERANCE = 0.01
+"""How far the shares of a split may be from 1; they are normalised."""
+SLEEPS_AT_SHOWN_S = 60.0
+
+# --- Output ------------------------------------------------------------------------------------------------
+
+LOG_BYTES = 2 * MIB
+"""Kept of each pane's output: twice the window, so that a client that fell behind can go on where it stopped."""
+LOG_SIZE_MARKS = 1024
+"""Changes of size remembered per pane; more cost the oldest output."""
+REDRAW_LOG_BYTES = 128 * KIB
+"""The newest part of the log that stands in for a redraw: some thousand lines of a shell."""
+REDRAW_LINES = 10_000
+"""The most lines of scrollback that a redraw may be asked for; as many as the page keeps."""
+FLOW_WINDOW_BYTES = 1 * MIB
+"""How far the server runs ahead of what a client has drawn, per pane: 80 ms at the PTY's speed."""
+FLOW_RESUME_BYTES = FLOW_WINDOW_BYTES // 2
+FLOW_ACK_BYTES = 128 * KIB
+"""A client acknowledges at least this often: an eighth of the window, so that it never runs dry for want of one."""
+CONNECTION_UNSENT_BYTES = 2 * MIB
+"""Waiting for one socket, all panes together: what a stalled client may cost."""
+REDRAW_EVERY_S = 0.25
+"""At most four redraws a second per client and pane, for clients that fell behind."""
+POSITION_MARK_BYTES = 64 * MIB
+"""How far ahead of the stream its stored mark lies; half of it is the warning at which the next is stored."""
+REV_MARK = 1 << 20
+"""How far ahead of `rev` its stored mark lies."""
+
+# --- Input -------------------------------------------------------------------------------------------------
+
+INPUT_PANE_BYTES = 256 * KIB
+"""Past the last `input_ack`, per client and pane."""
+INPUT_CLIENT_BYTES = 4 * MIB
+"""Past the last `input_ack`s, per client."""
+INFLIGHT_PANE_BYTES = 4 * MIB
+"""Handed to a pane's agent and not acknowledged, all clients together; the rest waits in the hub, where the
+clients' own windows bound it."""
+QUEUE_WAITS_S = 30.0
+"""A command that runs minutes after it was typed does harm."""
+FORGET_AGAIN_S = 60.0
+"""A client that left while its input is on its way is forgotten when that is settled; looked at this often."""
+DISCARD_NOTICES = 16
+"""Kept per client and pane, to be sent again after a cut."""
+
+# --- The agent and its link --------------------------------------------------------------------------------
+
+AGENT_LOG_BYTES = 2 * MIB
+"""Kept of each terminal's output by the agent, so that a killed server finds what it missed."""
+LINK_OUTPUT_BYTES = 64 * KIB
+"""The most that one OUTPUT frame of the link carries: reads of the PTY are drained up to here."""
+LINK_FRAME_BYTES = 1 * MIB
+"""The largest payload of a frame on the link; more is a broken peer."""
+LINK_INPUT_BYTES = 512 * KIB
+"""The most that one INPUT frame carries."""
+AGENT_CLIENTS_PER_PANE = 64
+"""For how many clients the agent remembers input positions; the one that typed longest ago goes first."""
+AGENT_UNWRITTEN_BYTES = 8 * MIB
+"""Input that a terminal has not taken yet. The server keeps below it; more is a broken peer."""
+SERVER_GONE_WAIT_S = 10.0
+"""How long a terminal waits for a vanished server rather than overwrite what that server did not get."""
+READY_WITHIN_S = 1.0
+"""A fresh shell is taken for ready to read after this long, whatever it shows."""
+ORPHAN_S = 24 * 3600.0
+"""An agent without a server ends after this long without input or output."""
+STOP_GRACE_S = 2.0
+"""Between SIGHUP and SIGKILL."""
+BUSY_POLL_S = 1.0
+"""How often the agent looks at its processes while something runs or moves."""
+BUSY_LOOK_AFTER_S = 0.1
+"""From input or output to the agent's next look at its processes: a command has started by then, and a flood
+costs ten looks a second."""
+BUSY_LOOK_SHARE = 0.05
+"""The most of one core that looking may take: where a look is dear (many processes), looks are further apart."""
+READY_LOOK_EVERY_S = 0.005
+"""How often a fresh shell is looked at until it is ready: below what a person can notice."""
+LINK_UNSENT_BYTES = 256 * KIB
+"""How far a terminal may run ahead of what its connection has taken, before it is not read any more."""
+LINK_NOTES_BYTES = 256 * KIB
+"""Answers and news that a connection has not taken, beyond its output: past this it is not read any more."""
+LINK_CONNECTIONS = 1024
+"""Open at one agent: four times the panes that a user may have."""
+LINK_HELLO_WITHIN_S = 10.0
+"""A connection that has not said what it wants by then is closed."""
+AGENT_UNSAVED_BYTES = AGENT_LOG_BYTES // 2
+"""Of what was sent last, so much may be lost with a killed server: what lay in the socket, and what its last
+checkpoint does not hold. It is not overwritten either while the agent waits for the server."""
+AGENT_SIZE_MARKS = 1024
+"""Changes of size remembered per terminal; beyond it the oldest output is taken for of the next size."""
+AGENT_DRAIN_BYTES = 256 * KIB
+"""Read from a terminal after its shell ended: more than the kernel holds, so that what is left then was written by
+background programs that still have the terminal."""
+AGENT_FLUSH_S = 5.0
+"""How long a stopping agent waits for its connections to take what they are owed."""
+AGENT_CHECK_S = 2.0
+"""How often a quiet agent looks whether it is still wanted: is its data directory there, does a server come back."""
+AGENT_LINGER_S = 60.0
+"""An agent without living shells and without a server stays this long: a restarting server finds the end of its
+terminals, a fresh agent its first server."""
+AGENT_COMPLAINTS = 100
+"""Lines that an agent writes to stderr about broken connections: programs in the sandbox could make it write more."""
+DEATH_KNOWN_WITHIN_S = 0.1
+"""Between the end of a link and the news that its agent died: the kernel tells both at nearly the same time."""
+AGENT_NOTES_BYTES = 64 * KIB
+"""What an agent may have written to its log file before the next agent's start sets it aside."""
+SOCKET_PATH_BYTES = 107
+"""The kernel's limit for the path of a unix socket (sun_path, less its final NUL)."""
+
+# --- Opening, retrying, sleeping ---------------------------------------------------------------------------
+
+ATTEMPTS = 8
+"""0.5 + 1 + 2 + ... s: about a minute of trying before `failed`."""
+RETRY_FLOOR_S = 0.5
+RETRY_CAP_S = 30.0
+RETRY_JITTER = 0.2
+"""A delay is drawn from [1 - jitter, 1] of its nominal length, and never goes below the floor."""
+OPEN_WITHIN_S = 15.0
+"""An agent that has not answered an open or attach by then is taken for dead."""
+WAKE_WITHIN_S = 60.0
+STOP_WITHIN_S = 15.0
+SHORT_LIVED_S = 2.0
+"""A shell that ended sooner after its start is held as `exited`: its message must stay readable."""
+DEFAULT_IDLE_TIMEOUT_S = 600.0
+MIN_IDLE_TIMEOUT_S = 1.0
+BUSY_AGAIN_S = 5.0
+"""After a sandbox refused to stop because it is busy, the next try is at least this far away."""
+LEASE_S = 7 * 24 * 3600
+
+# --- Store -------------------------------------------------------------------------------------------------
+
+SAVE_EVERY_S = 1.0
+"""Changes that no request waits for are saved at most this often."""
+CHECKPOINT_AFTER_BYTES = 512 * KIB
+CHECKPOINT_EVERY_S = 1.0
+BUSY_TIMEOUT_S = 5.0
+"""How long SQLite waits for a lock before an operation fails."""
+
+# --- HTTP --------------------------------------------------------------------------------------------------
+
+SESSION_COOKIE_S = 30 * 24 * 3600
+REQUEST_HEAD_BYTES = 64 * KIB
+LOGIN_ATTEMPTS = 10
+LOGIN_ATTEMPTS_WITHIN_S = 60.0
+"""Wrong tokens per peer address, before the next is refused without a look."""
+DRAIN_S = 5.0
+"""How long a stopping server waits for its connections to take what they are owed."""
+
+# --- Relations ---------------------------------------------------------------------------------------------
+
+assert OUTPUT_FRAME_BYTES < FRAME_BYTES
+assert FLOW_ACK_BYTES <= FLOW_RESUME_BYTES
+assert LOG_BYTES >= FLOW_WINDOW_BYTES + FLOW_RESUME_BYTES
+assert FLOW_WINDOW_BYTES <= CONNECTION_UNSENT_BYTES
+assert REDRAW_LOG_BYTES + OUTPUT_FRAME_BYTES <= CONNECTION_UNSENT_BYTES
+assert INPUT_PANE_BYTES <= INPUT_CLIENT_BYTES
+assert INPUT_PANE_BYTES < FRAME_BYTES
+assert AGENT_LOG_BYTES <= LOG_BYTES
+assert LINK_OUTPUT_BYTES <= OUTPUT_FRAME_BYTES
+assert LINK_INPUT_BYTES >= INPUT_PANE_BYTES
+assert AGENT_UNWRITTEN_BYTES >= INFLIGHT_PANE_BYTES + INPUT_PANE_BYTES
+assert AGENT_CLIENTS_PER_PANE >= KNOWN_CLIENTS
+assert LINK_UNSENT_BYTES + AGENT_DRAIN_BYTES <= AGENT_LOG_BYTES
+assert CHECKPOINT_AFTER_BYTES + LINK_UNSENT_BYTES <= AGENT_UNSAVED_BYTES < AGENT_LOG_BYTES
+assert STOP_GRACE_S + AGENT_FLUSH_S < STOP_WITHIN_S
+assert BUSY_LOOK_AFTER_S <= BUSY_POLL_S
+assert QUIET_UPDATE_EVERY_S > UPDATE_EVERY_S

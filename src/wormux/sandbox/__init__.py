@@ -1,0 +1,1 @@
+"""Where shells run: the `Provider` port and its implementations."""
