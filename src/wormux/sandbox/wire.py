@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from wormux.limits import OPEN_WITHIN_S
 from wormux.protocol.agent_link import Message, encode
@@ -108,12 +109,11 @@ class Wire(asyncio.BufferedProtocol):
             self._deadline = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(b"".join(self._unsent))
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own do not say that they are
+        self._transport.write(b"".join(self._unsent))
         self._unsent.clear()
         if self._closing:
-            transport.close()
+            self._transport.close()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._frames.space()

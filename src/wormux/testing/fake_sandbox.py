@@ -1,0 +1,432 @@
+"""Sandboxes that live in memory: no process, no file, no time. For tests of what stands above the provider.
+
+A `FakeWorld` is the machine on which they run; it outlives a `FakeProvider` as agents outlive a server. Shells know
+`echo`, `exit`, `sleep`, which never ends by itself, and `while`, which floods. What goes wrong is scripted:
+
+    world.refuse_starts = "No space left."      every start fails so
+    world.starts_held.clear()                   starts wait until it is set again
+    world.agents["box"].refuse_opens = "..."    every new terminal is refused so
+    world.agents["box"].kill("The agent was killed by SIGKILL.")
+    world.agents["box"].cut()                   the links break, the shells live on
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from wormux.errors import SandboxError
+from wormux.ids import PaneId, SandboxId
+from wormux.limits import AGENT_LOG_BYTES, LINK_OUTPUT_BYTES
+from wormux.protocol.agent_link import (
+    VERSION,
+    Attach,
+    Busy,
+    Ended,
+    Exit,
+    Foreground,
+    InputAck,
+    Open,
+    Opened,
+    Output,
+    Ready,
+    Refused,
+    SizeMark,
+    Stopped,
+    TerminalInfo,
+    Welcome,
+)
+from wormux.sandbox.port import Lost, Provider, Sandbox, SandboxEvent, Terminal, TerminalEvent
+
+_FLOOD = b"x" * 50 + b"\r\n"
+
+_E = TypeVar("_E")
+
+
+class FakeWorld:
+    """The machine: what is awake on it, and what shall go wrong."""
+
+    def __init__(self) -> None:
+        self.agents: dict[SandboxId, FakeAgent] = {}
+        """Those that are awake."""
+        self.known: set[SandboxId] = set()
+        self.starts = 0
+        """How many agents were ever started."""
+        self.refuse_starts: str | None = None
+        self.starts_held = asyncio.Event()
+        self.starts_held.set()
+        self._last_pid = 1000
+
+    def next_pid(self) -> int:
+        self._last_pid += 1
+        return self._last_pid
+
+
+class FakeProvider(Provider):
+    """One server's hold on a `FakeWorld`."""
+
+    name = "fake"
+
+    def __init__(self, world: FakeWorld) -> None:
+        self._world = world
+        self._links: dict[SandboxId, FakeSandbox] = {}
+        self._locks: weakref.WeakValueDictionary[SandboxId, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    async def start(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> Sandbox:
+        async with self._lock(sandbox_id):
+            await self._world.starts_held.wait()
+            await asyncio.sleep(0)  # what an old link still has to say comes first
+            if self._world.refuse_starts is not None:
+                raise SandboxError(self._world.refuse_starts)
+            self._world.known.add(sandbox_id)
+            if sandbox_id not in self._world.agents:
+                self._world.starts += 1
+                self._world.agents[sandbox_id] = FakeAgent(self._world, sandbox_id)
+            return self._link(sandbox_id, deliver)
+
+    async def find(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> Sandbox | None:
+        async with self._lock(sandbox_id):
+            await asyncio.sleep(0)
+            return self._link(sandbox_id, deliver) if sandbox_id in self._world.agents else None
+
+    async def destroy(self, sandbox_id: SandboxId) -> None:
+        async with self._lock(sandbox_id):
+            if sandbox_id in self._world.agents:
+                self._world.agents[sandbox_id].stop()
+            self._world.known.discard(sandbox_id)
+
+    async def list(self) -> tuple[SandboxId, ...]:
+        return tuple(sorted(self._world.known))
+
+    async def aclose(self) -> None:
+        for link in self._links.values():
+            link.detach()
+        self._links.clear()
+
+    def _lock(self, sandbox_id: SandboxId) -> asyncio.Lock:
+        if not (
+            0 < len(sandbox_id) <= 64 and sandbox_id.isascii() and sandbox_id.replace("-", "x").isidentifier()
+        ):
+            raise SandboxError("The sandbox's id is not a name that a sandbox can have.")
+        return self._locks.setdefault(sandbox_id, asyncio.Lock())
+
+    def _link(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> FakeSandbox:
+        link = self._links.get(sandbox_id)
+        if link is not None and not link.events.is_over:
+            link.events.deliver = deliver
+            return link
+        link = self._links[sandbox_id] = FakeSandbox(self._world.agents[sandbox_id], deliver)
+        return link
+
+
+class Outbox(Generic[_E]):
+    """Delivers from the event loop, in order, until it is over."""
+
+    def __init__(self, deliver: Callable[[_E], None]) -> None:
+        self.deliver = deliver
+        self.is_over = False
+        self._is_silenced = False
+
+    def post(self, event: _E, *, last: bool = False) -> None:
+        if not self.is_over:
+            self.is_over = last
+            asyncio.get_running_loop().call_soon(self._give, event)
+
+    def silence(self) -> None:
+        self.is_over = self._is_silenced = True
+
+    def _give(self, event: _E) -> None:
+        if not self._is_silenced:
+            self.deliver(event)
+
+
+class FakeAgent:
+    """The terminals of one sandbox that is awake."""
+
+    def __init__(self, world: FakeWorld, sandbox_id: SandboxId) -> None:
+        self.pid = world.next_pid()
+        self.ptys: dict[str, FakePty] = {}
+        self.links: list[Outbox[SandboxEvent]] = []
+        self.refuse_opens: str | None = None
+        self._world = world
+        self._sandbox_id = sandbox_id
+        self._told_busy: str | None = None
+
+    @property
+    def busy(self) -> str | None:
+        """The first command that runs."""
+        return next((pty.running for pty in self.ptys.values() if pty.running), None)
+
+    def look(self) -> None:
+        """Say who is busy, if that changed."""
+        if self.busy != self._told_busy:
+            self._told_busy = self.busy
+            for link in self.links:
+                link.post(Busy(self.busy))
+
+    def cut(self, reason: str = "The link to the sandbox broke.", *, dead: bool = False) -> None:
+        """Break every link."""
+        links, self.links = self.links, []
+        for pty in self.ptys.values():
+            pty.lose(Lost(reason, dead))
+        for link in links:
+            link.post(Lost(reason, dead), last=True)
+
+    def kill(self, reason: str = "The agent was killed by SIGKILL.") -> None:
+        """End it, and all its terminals, with no warning."""
+        self._world.agents.pop(self._sandbox_id, None)
+        self.cut(reason, dead=True)
+
+    def stop(self) -> None:
+        """End it as sleep does."""
+        self._world.agents.pop(self._sandbox_id, None)
+        for pty in self.ptys.values():
+            pty.end(Exit(signal="SIGHUP", asleep=True))
+        for link in self.links:
+            link.post(Stopped(), last=True)
+        self.links.clear()
+
+    def open(self, request: Open, out: Outbox[TerminalEvent]) -> FakePty | None:
+        known = self.ptys.get(request.pane_id)
+        if self.refuse_opens is not None:
+            out.post(Refused(self.refuse_opens), last=True)
+        elif known is not None and known.generation >= request.generation:
+            out.post(Refused("The pane has a terminal already."), last=True)
+        else:
+            if known is not None:
+                known.lose(Lost("A newer terminal took its place."))
+            pty = self.ptys[request.pane_id] = FakePty(self, self._world.next_pid(), request)
+            pty.attach(request.position, out)
+            return pty
+        return None
+
+    def attach(self, request: Attach, out: Outbox[TerminalEvent]) -> FakePty | None:
+        pty = self.ptys.get(request.pane_id)
+        if pty is None or pty.generation != request.generation:
+            out.post(Refused("The terminal is gone.", gone=True), last=True)
+            return None
+        pty.attach(request.position, out)
+        return pty
+
+    def close(self, pane_id: str) -> None:
+        pty = self.ptys.pop(pane_id, None)
+        if pty is not None:
+            pty.lose(Lost("The terminal was closed."))
+            self.look()
+
+    def forget(self, pane_id: str) -> None:
+        if pane_id in self.ptys and self.ptys[pane_id].exit is not None:
+            del self.ptys[pane_id]
+
+
+class FakePty:
+    """One terminal, and the shell behind it."""
+
+    def __init__(self, agent: FakeAgent, pid: int, request: Open) -> None:
+        self.generation = request.generation
+        self.running: str | None = None
+        """The command that runs."""
+        self.exit: Exit | None = None
+        self._agent = agent
+        self._pid = pid
+        self._pane_id = request.pane_id
+        self._out: Outbox[TerminalEvent] | None = None
+        self._log = bytearray()
+        self._start = request.position
+        self._sizes = [SizeMark(request.position, request.cols, request.rows)]
+        self._inputs: dict[str, int] = {}
+        self._typed = b""
+        self._was_ready = False
+        self.emit(request.preamble + b"$ ")
+
+    @property
+    def info(self) -> TerminalInfo:
+        return TerminalInfo(self._pane_id, self.generation, self._start, self._end, self.exit)
+
+    @property
+    def _end(self) -> int:
+        return self._start + len(self._log)
+
+    def attach(self, position: int, out: Outbox[TerminalEvent]) -> None:
+        """Take over from whoever was attached, and send what is kept from `position` on."""
+        self.lose(Lost("Another link took the terminal over."))
+        self._out = out
+        position = min(max(position, self._start), self._end)
+        size = next(mark for mark in reversed(self._sizes) if mark.position <= position)
+        out.post(Opened(self._pid, position, self._end, self._was_ready, dict(self._inputs), (size,)))
+        for mark in self._sizes[self._sizes.index(size) + 1 :]:
+            self._post_output(position, mark.position)
+            out.post(mark)
+            position = mark.position
+        self._post_output(position, self._end)
+        if not self._was_ready:
+            self._was_ready = True
+            out.post(Ready())
+        if self.exit is not None:
+            self._post_end()
+
+    def emit(self, data: bytes) -> None:
+        """What its programs write."""
+        position = self._end
+        self._log += data
+        self._post_output(position, self._end)
+        excess = max(0, len(self._log) - AGENT_LOG_BYTES)
+        del self._log[:excess]
+        self._start += excess
+
+    def input(self, client_id: str, position: int, data: bytes) -> None:
+        taken = self._inputs.get(client_id, 0)
+        if self.exit is not None:
+            return
+        self._inputs[client_id] = max(taken, position + len(data))
+        self._post(InputAck(client_id, self._inputs[client_id]))
+        self._type(data[max(0, taken - position) :])
+
+    def resize(self, cols: int, rows: int) -> None:
+        if self.exit is None:
+            self._sizes.append(SizeMark(self._end, cols, rows))
+            self._post(self._sizes[-1])
+
+    def end(self, exit: Exit) -> None:
+        """Its shell ends."""
+        if self.exit is None:
+            self.exit = exit
+            self.running = None
+            self._post_end()
+
+    def lose(self, lost: Lost) -> None:
+        """Break the link of whoever is attached."""
+        if self._out is not None:
+            self._out.post(lost, last=True)
+            self._out = None
+
+    def _type(self, data: bytes) -> None:
+        self.emit(data.replace(b"\n", b"\r\n"))
+        if b"\x03" in data:
+            self.running = None
+            self._typed = b""
+            data = data.rpartition(b"\x03")[2]
+            self.emit(b"\r\n$ ")
+        self._typed += data
+        while b"\n" in self._typed and self.running is None and self.exit is None:
+            line, _, self._typed = self._typed.partition(b"\n")
+            self._run(line.decode(errors="replace"))
+        self._agent.look()
+
+    def _run(self, line: str) -> None:
+        name = line.strip().partition(" ")[0]
+        if name in ("sleep", "while"):
+            self.running = name
+            self._post(Foreground(name, False, "/"))
+            if name == "while":
+                self.emit(_FLOOD * (4 * LINK_OUTPUT_BYTES // len(_FLOOD)))
+            return
+        for command in line.split(";"):
+            name, _, argument = command.strip().partition(" ")
+            if name == "echo":
+                self.emit(argument.replace("'", "").encode() + b"\r\n")
+            elif name == "exit":
+                self.end(Exit(code=int(argument or 0)))
+                return
+        self.emit(b"$ ")
+
+    def _post(self, event: TerminalEvent) -> None:
+        if self._out is not None:
+            self._out.post(event)
+
+    def _post_output(self, start: int, end: int) -> None:
+        for at in range(start, end, LINK_OUTPUT_BYTES):
+            part = self._log[at - self._start : min(end, at + LINK_OUTPUT_BYTES) - self._start]
+            self._post(Output(bytes(part)))
+
+    def _post_end(self) -> None:
+        if self._out is not None and self.exit is not None:
+            self._out.post(Ended(self.exit, self._end, dict(self._inputs)), last=True)
+
+
+class FakeTerminal(Terminal):
+    """A link to a `FakePty`. Its request is carried out in the loop's next round, as a socket would."""
+
+    def __init__(
+        self, agent: FakeAgent, request: Open | Attach, deliver: Callable[[TerminalEvent], None]
+    ) -> None:
+        self._agent = agent
+        self._request = request
+        self._out: Outbox[TerminalEvent] = Outbox(deliver)
+        self._pty: FakePty | None = None
+        self._later: list[Callable[[FakePty], None]] = []
+        self._is_asked = False
+        asyncio.get_running_loop().call_soon(self._ask)
+
+    def write(self, client_id: str, position: int, data: bytes) -> None:
+        self._do(lambda pty: pty.input(client_id, position, data))
+
+    def resize(self, cols: int, rows: int) -> None:
+        self._do(lambda pty: pty.resize(cols, rows))
+
+    def close(self) -> None:
+        self._out.silence()
+        is_ours = self._pty is not None and self._agent.ptys.get(self._request.pane_id) is self._pty
+        is_to_be_attached = not self._is_asked and isinstance(self._request, Attach)
+        if is_ours or is_to_be_attached:
+            self._agent.close(self._request.pane_id)
+
+    def forget(self) -> None:
+        if self._pty is not None and self._agent.ptys.get(self._request.pane_id) is self._pty:
+            self._agent.forget(self._request.pane_id)
+
+    def detach(self) -> None:
+        self._out.silence()
+
+    def _do(self, action: Callable[[FakePty], None]) -> None:
+        if self._out.is_over:
+            return
+        if self._pty is not None:
+            action(self._pty)
+        elif not self._is_asked:
+            self._later.append(action)
+
+    def _ask(self) -> None:
+        self._is_asked = True
+        if self._out.is_over:
+            return
+        if isinstance(self._request, Open):
+            self._pty = self._agent.open(self._request, self._out)
+        else:
+            self._pty = self._agent.attach(self._request, self._out)
+        if self._pty is not None:
+            for action in self._later:
+                action(self._pty)
+        self._later.clear()
+
+
+class FakeSandbox(Sandbox):
+    """A link to a `FakeAgent`."""
+
+    def __init__(self, agent: FakeAgent, deliver: Callable[[SandboxEvent], None]) -> None:
+        self.events: Outbox[SandboxEvent] = Outbox(deliver)
+        self.welcome = Welcome(VERSION, agent.pid, tuple(pty.info for pty in agent.ptys.values()), agent.busy)
+        self._agent = agent
+        agent.links.append(self.events)
+
+    def terminal(self, request: Open | Attach, deliver: Callable[[TerminalEvent], None]) -> Terminal:
+        return FakeTerminal(self._agent, request, deliver)
+
+    def sleep(self, *, force: bool) -> None:
+        if self.events.is_over:
+            return
+        if self._agent.busy is not None and not force:
+            self.events.post(Refused(f"{self._agent.busy} runs."))
+        else:
+            self._agent.stop()
+
+    def close_terminal(self, pane_id: PaneId) -> None:
+        if not self.events.is_over:
+            self._agent.close(pane_id)
+
+    def detach(self) -> None:
+        self.events.silence()
+        if self.events in self._agent.links:
+            self._agent.links.remove(self.events)
