@@ -16,8 +16,8 @@ MODES_OFF = b"\x18\x1b[?9;1000;1002;1003;1004;1005;1006;1015;1016;2004;1l\x1b>"
 _NORMAL_SCREEN = (
     MODES_OFF
     + b"\x1b[?1047l"  # not 1049: on the normal screen that would move the cursor
-    + b"\x1b7\x1b[r\x1b8"  # full scroll region, the cursor where it was
-    + b"\x1b[?6l\x1b[?7h\x1b[?25h\x1b[?2026l\x1b[4l\x1b[20l\x1b[0 q\x1b(B\x0f\x1b]8;;\x1b\\\x1b[m"
+    + b"\x1b[!p"  # DECSTR: scroll region, origin mode and pen, with the cursor where it is
+    + b"\x1b[?7h\x1b[?25h\x1b[?2026l\x1b[4l\x1b[20l\x1b[0 q\x1b(B\x0f\x1b]8;;\x1b\\\x1b[m"
 )
 
 

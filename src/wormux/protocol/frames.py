@@ -8,7 +8,7 @@ CONTROL_CHANNEL = 255
 """Carries one JSON control message per frame; every smaller number is a pane's terminal."""
 
 
-def encode_frame(channel: int, payload: bytes | memoryview) -> bytes:
+def encode_frame(channel: int, payload: bytes) -> bytes:
     """One message for the WebSocket: `channel` (0..255), then `payload` as it is."""
     return b"%c%b" % (channel, payload)
 
