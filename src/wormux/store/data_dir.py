@@ -12,8 +12,7 @@ def prepare_data_dir(path: Path) -> Path:
     """Make the directory if there is none; returns its absolute path. Raises `SetupError`."""
     path = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - a link to the directory stays a link
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError:
         raise SetupError(f"The data directory {path} is a file. Choose another --data-dir.") from None
     except OSError as error:

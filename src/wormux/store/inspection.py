@@ -46,18 +46,21 @@ def _query(path: Path) -> tuple[int, int, str]:
     A server that was killed leaves its last transactions in the write-ahead log, and perhaps half of them in the
     file: the two are only sound together. Reading them so makes an index file, which is removed again. Without a
     log, `immutable` keeps SQLite from making any file."""
-    wal, index = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
-    had_index = index.exists()
-    mode = "mode=ro" if wal.exists() and wal.stat().st_size else "immutable=1"
+    log, index = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+    had_index, has_log = index.exists(), log.exists() and log.stat().st_size > 0
+    mode = "mode=ro" if has_log else "immutable=1"
     connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True)
     try:
-        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        application_id, version, pages, page_bytes, verdict = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("application_id", "user_version", "page_count", "page_size", "quick_check(1)")
+        )
     finally:
         connection.close()
         if not had_index:
             index.unlink(missing_ok=True)
+    if verdict == "ok" and not has_log and path.stat().st_size < pages * page_bytes:
+        verdict = "its end is missing"  # in a page that SQLite takes for empty
     return application_id, version, verdict
 
 
