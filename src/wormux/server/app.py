@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,10 +16,12 @@ from starlette.middleware import Middleware
 
 from wormux.config import Config
 from wormux.errors import SetupError
+from wormux.hub.hub import Hub
 from wormux.hub.settings import HubSettings
 from wormux.ids import UserId
 from wormux.limits import DRAIN_S
 from wormux.records import Snapshot
+from wormux.sandbox.local import LocalProvider
 from wormux.sandbox.port import Provider
 from wormux.server.auth import Attempts, Gate, Logins, Sites, instance_id
 from wormux.server.driver import Driver, Steps
@@ -30,27 +33,18 @@ from wormux.server.tokens import kept_token, make_control_token, remove_control_
 from wormux.store.data_dir import prepare_data_dir
 from wormux.store.lock import DataDirLock
 from wormux.store.port import Store
+from wormux.store.sqlite import SqliteStore
 
 USER = UserId("owner")
 """The one user of a server, for now: whoever has its token."""
 STORE_FILE = "wormux.db"
 
 
-def make_hub(settings: HubSettings, snapshot: Snapshot) -> Steps:
-    from wormux.hub.hub import Hub
-
-    return Hub(settings, snapshot)
-
-
-def open_store(data_dir: Path) -> Store:
-    from wormux.store.sqlite import SqliteStore
-
+def _open_store(data_dir: Path) -> Store:
     return SqliteStore(data_dir / STORE_FILE)
 
 
-def make_providers(data_dir: Path) -> Mapping[str, Provider]:
-    from wormux.sandbox.local import LocalProvider
-
+def _make_providers(data_dir: Path) -> Mapping[str, Provider]:
     return {LocalProvider.name: LocalProvider(data_dir)}
 
 
@@ -58,9 +52,9 @@ def make_providers(data_dir: Path) -> Mapping[str, Provider]:
 class Parts:
     """How the parts behind ports are made. `store` is called on the thread that uses it."""
 
-    hub: Callable[[HubSettings, Snapshot], Steps] = make_hub
-    store: Callable[[Path], Store] = open_store
-    providers: Callable[[Path], Mapping[str, Provider]] = make_providers
+    hub: Callable[[HubSettings, Snapshot], Steps] = Hub
+    store: Callable[[Path], Store] = _open_store
+    providers: Callable[[Path], Mapping[str, Provider]] = _make_providers
 
 
 class Application:
@@ -132,9 +126,10 @@ class Application:
             providers=frozenset(providers),
             exit_behavior=config.exit_behavior,
         )
-        telemetry = Telemetry()
+        hub = self._parts.hub(settings, snapshot)
+        telemetry = Telemetry(pane_statuses=lambda: _pane_statuses(hub))
         driver = Driver(
-            self._parts.hub(settings, snapshot),
+            hub,
             user_id=USER,
             store=store,
             store_thread=thread,
@@ -182,6 +177,11 @@ def local_url(host: str, port: int) -> str:
     """Where this machine reaches a server that listens on `host`."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+def _pane_statuses(hub: Steps) -> Counter[str]:
+    panes = hub.world.panes.values() if isinstance(hub, Hub) else ()
+    return Counter(str(pane.phase.value) for pane in panes)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -59,6 +59,8 @@ def list_sessions(data_dir: Path, parts: Parts) -> Listing:
     if server is None:
         with _locked(data_dir):
             return Listing(None, _stored_sessions(_load(data_dir, parts)))
+    if not _load(data_dir, parts).sessions:  # looking must not make the first one, as attaching does
+        return Listing(server.address, [])
     with _connected(data_dir, server) as connection:
         return Listing(server.address, _served_sessions(_state(connection)))
 
@@ -69,6 +71,8 @@ def stop_all(data_dir: Path, parts: Parts) -> StopReport:
     if server is None:
         with _locked(data_dir):
             return asyncio.run(_stop_without_server(data_dir, parts))
+    if not _load(data_dir, parts).sessions:
+        return StopReport(0, [])
     with _connected(data_dir, server) as connection:
         return _stop_through_server(connection)
 
@@ -95,7 +99,7 @@ def _connected(data_dir: Path, server: RunningServer) -> Iterator[ClientConnecti
             yield connection
     except (OSError, WebSocketException) as error:
         raise SetupError(
-            f"The server at {server} does not answer: {error or type(error).__name__}."
+            f"The server at {server} does not answer: {str(error) or type(error).__name__}."
         ) from error
 
 

@@ -102,7 +102,7 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.close()
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Stops our way: clients are told and everything is saved while their sockets still live."""
 
     def __init__(
@@ -139,12 +139,13 @@ async def host(app: Starlette, config: Config, listener: socket.socket, on_ready
     """Serve until a signal comes; returns how many shells go on running. Raises `SetupError` and `StoreRefused`."""
     application: Application = app.state.wormux
     async with app.router.lifespan_context(app):
-        server = _Server(_uvicorn_config(app, config), application, on_ready)
+        server = Server(uvicorn_config(app, config), application, on_ready)
         await server.serve(sockets=[listener])
         return application.running().driver.live_terminals()
 
 
-def _uvicorn_config(app: Starlette, config: Config) -> uvicorn.Config:
+def uvicorn_config(app: Starlette, config: Config) -> uvicorn.Config:
+    """The settings that `create_app` asks for; the lifespan is entered by `host`, so that its errors come out."""
     logging.getLogger("uvicorn").setLevel(
         logging.WARNING
     )  # at INFO it names addresses, at DEBUG it shows frames
