@@ -34,6 +34,8 @@ export default defineConfig({
           environment: "happy-dom",
           // With a global afterEach, Testing Library takes down what a test has rendered.
           globals: true,
+          // A test reads the theme to check its contrasts.
+          css: { include: /tokens\.css/ },
         },
       },
     ],

@@ -3,14 +3,15 @@
 import { Button } from "./Button";
 import { ConnectionMark } from "./ConnectionMark";
 import { HelpIcon } from "./icons";
-import { usePage } from "./page";
+import { useModel, usePage } from "./page";
 import { SessionMenu } from "./SessionMenu";
 import { Tabs } from "./Tabs";
 
 export function Bar() {
   const { shortcuts, view } = usePage();
+  const { connection } = useModel();
   return (
-    <header className="bar" data-testid="bar">
+    <header className="bar" data-testid="bar" data-stale={connection.status !== "connected"}>
       <SessionMenu />
       <Tabs />
       <ConnectionMark />

@@ -1,6 +1,7 @@
 /** Every shortcut there is, from the same table that hears them. */
 
 import { Dialog } from "@base-ui/react/dialog";
+import { useRef } from "react";
 import type { Binding } from "../core/keymap";
 import { CloseIcon } from "./icons";
 import { usePage, useView } from "./page";
@@ -39,6 +40,7 @@ const IN_THE_LIST = [
 export function HelpDialog() {
   const { commands, shortcuts, view } = usePage();
   const { dialog } = useView();
+  const popup = useRef<HTMLDivElement>(null);
   const all = shortcuts.all();
   const named = new Set(GROUPS.flatMap((group) => group.types));
   const groups = GROUPS.map((group) => ({
@@ -55,6 +57,8 @@ export function HelpDialog() {
         <Dialog.Popup
           className="popup dialog help"
           data-testid="help"
+          ref={popup}
+          initialFocus={popup}
           finalFocus={() => {
             commands.focusTerminal();
             return false;

@@ -1,7 +1,7 @@
 /** The scenes of the gallery: what the fake core says, and what stands in the terminals. */
 
-import type { PaneInfo, PaneStatus } from "../../protocol/wire";
-import type { Page } from "../page";
+import type { PaneInfo, PaneStatus } from "../protocol/wire";
+import type { Page } from "../ui/page";
 import { type FakeCore, leaf, session, split, tab } from "./fake-core";
 
 /** Sets the stage and returns what is printed in each pane. */

@@ -1,7 +1,7 @@
 /** A core without a server, for tests and for the gallery: it says what it is told to and keeps what it was asked. */
 
-import type { Core, Model, PaneId, PaneView, Request, TerminalSink } from "../../core/api";
-import type { Layout, PaneInfo, PaneStatus, SessionInfo, TabInfo } from "../../protocol/wire";
+import type { Core, Model, PaneId, PaneView, Request, TerminalSink } from "../core/api";
+import type { Layout, PaneInfo, PaneStatus, SessionInfo, TabInfo } from "../protocol/wire";
 
 const utf8 = new TextEncoder();
 

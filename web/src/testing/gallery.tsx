@@ -2,11 +2,11 @@
 
 import { createRoot } from "react-dom/client";
 import "@xterm/xterm/css/xterm.css";
-import "../../styles/page.css";
-import { currentTheme } from "../../terminal/theme";
-import { App } from "../App";
-import { composePage } from "../compose";
-import { PageContext } from "../page";
+import "../styles/page.css";
+import { currentTheme } from "../terminal/theme";
+import { App } from "../ui/App";
+import { composePage } from "../ui/compose";
+import { PageContext } from "../ui/page";
 import { FakeCore } from "./fake-core";
 import { SCENES } from "./scenes";
 
