@@ -48,6 +48,8 @@ class Sandboxes:
             return
         if pane.phase != PanePhase.DISCONNECTED and pane.attempt is None:
             pane.failures = 0  # a new round
+        if pane.phase == PanePhase.ASLEEP:
+            pane.attempt_at_s = float("-inf")  # whatever fails, or ends, waits for the floor; sleep does not
         pane.woken = True
         pane.move(PaneEvent.WOKEN)
         self._announcer.pane_changed(pane)
