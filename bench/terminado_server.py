@@ -1,0 +1,26 @@
+"""terminado's own example of a server: a new terminal for every WebSocket. Prints its port."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import tornado.web
+from terminado.management import UniqueTermManager
+from terminado.websocket import TermSocket
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+
+async def main() -> None:
+    """Serve until the process is ended."""
+    manager = UniqueTermManager(shell_command=sys.argv[1:])
+    application = tornado.web.Application([("/ws", TermSocket, {"term_manager": manager})])
+    sockets = bind_sockets(0, "127.0.0.1")
+    HTTPServer(application).add_sockets(sockets)
+    print(sockets[0].getsockname()[1], flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

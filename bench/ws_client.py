@@ -1,0 +1,174 @@
+"""The least that a WebSocket client can do: it costs the server's machine as little as possible.
+
+Blocking, one connection, no checks of what a server of ours never gets wrong.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+TEXT = 1
+BINARY = 2
+
+
+class WebSocket:
+    """One connection, from the handshake on."""
+
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        self._socket = socket.create_connection((parts.hostname, parts.port or 80))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        key = base64.b64encode(os.urandom(16)).decode()
+        lines = [
+            f"GET {parts.path} HTTP/1.1",
+            f"Host: {parts.netloc}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+        ]
+        lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self._socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        self._buffer = bytearray()
+        while b"\r\n\r\n" not in self._buffer:
+            self._fill()
+        head, _, rest = bytes(self._buffer).partition(b"\r\n\r\n")
+        if b" 101 " not in head.split(b"\r\n")[0]:
+            raise RuntimeError(head.decode("latin1"))
+        self._buffer = bytearray(rest)
+
+    def send(self, payload: bytes, opcode: int = BINARY) -> None:
+        """One masked message (the mask is zero: nothing of this leaves the machine)."""
+        head = struct.pack("!B", 0x80 | opcode)
+        if len(payload) < 126:
+            head += struct.pack("!B", 0x80 | len(payload))
+        else:
+            head += struct.pack("!BQ", 0x80 | 127, len(payload))
+        self._socket.sendall(head + bytes(4) + payload)
+
+    def receive(self) -> tuple[int, memoryview]:
+        """The next message: opcode, and a payload that is valid until the next call."""
+        while True:
+            if len(self._buffer) >= 2:
+                start, length = 2, self._buffer[1] & 0x7F
+                if length == 126 and len(self._buffer) >= 4:
+                    start, length = 4, struct.unpack_from("!H", self._buffer, 2)[0]
+                elif length == 127 and len(self._buffer) >= 10:
+                    start, length = 10, struct.unpack_from("!Q", self._buffer, 2)[0]
+                elif length >= 126:
+                    length = 1 << 62
+                if len(self._buffer) >= start + length:
+                    opcode = self._buffer[0] & 0x0F
+                    payload = memoryview(bytes(memoryview(self._buffer)[start : start + length]))
+                    del self._buffer[: start + length]
+                    return opcode, payload
+            self._fill()
+
+    def close(self) -> None:
+        """Without a farewell."""
+        self._socket.close()
+
+    def _fill(self) -> None:
+        data = self._socket.recv(1 << 18)
+        if not data:
+            raise EOFError("The server closed the connection.")
+        self._buffer += data
+
+
+class WormuxClient:
+    """A client of Wormux that knows one pane."""
+
+    def __init__(self, url: str, token: str, client_id: str) -> None:
+        self._socket = WebSocket(url, {"Authorization": f"Bearer {token}"})
+        self.state: dict[str, Any] = {}
+        self._control({"type": "connect", "width": 1000, "height": 700, "clientId": client_id, "flow": True})
+        while not self.state:
+            self._note(next(self._messages()))
+        self.received = 0
+        self._acked = 0
+
+    @property
+    def pane_id(self) -> str:
+        """The first pane."""
+        return str(next(iter(self.state["channels"])))
+
+    @property
+    def channel(self) -> int:
+        """Of the first pane."""
+        return int(self.state["channels"][self.pane_id])
+
+    @property
+    def status(self) -> str:
+        """Of the first pane."""
+        return str(self.state["panes"][self.pane_id]["status"])
+
+    def wait_status(self, status: str) -> None:
+        """Until the first pane is `status`."""
+        messages = self._messages()
+        while self.status != status:
+            self._note(next(messages))
+
+    def type(self, data: bytes) -> None:
+        """Into the first pane."""
+        self._socket.send(bytes([self.channel]) + data)
+
+    def request(self, message: dict[str, Any]) -> None:
+        """Send and wait for its `ok`."""
+        self._control({**message, "ref": "r"})
+        for payload in self._messages():
+            self._note(payload)
+            if payload.get("type") in ("ok", "error") and payload.get("ref") == "r":
+                if payload["type"] == "error":
+                    raise RuntimeError(payload["message"])
+                return
+
+    def output(self) -> Iterator[memoryview]:
+        """Terminal bytes as they come, acknowledged as a page does."""
+        while True:
+            _, payload = self._socket.receive()
+            if payload[0] == 255:
+                self._note(json.loads(payload[1:].tobytes()))
+                continue
+            self.received += len(payload) - 1
+            if self.received - self._acked >= 128 * 1024:
+                self.acknowledge()
+            yield payload[1:]
+
+    def acknowledge(self) -> None:
+        """All that came has been drawn."""
+        self._acked = self.received
+        self._control({"type": "output_ack", "paneId": self.pane_id, "position": self.received})
+
+    def close(self) -> None:
+        """Without a farewell."""
+        self._socket.close()
+
+    def _control(self, message: dict[str, Any]) -> None:
+        self._socket.send(b"\xff" + json.dumps(message).encode())
+
+    def _messages(self) -> Iterator[dict[str, Any]]:
+        """Control messages; bytes between them are counted and dropped."""
+        while True:
+            _, payload = self._socket.receive()
+            if payload[0] == 255:
+                yield json.loads(payload[1:].tobytes())
+            else:
+                self.received += len(payload) - 1
+
+    def _note(self, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "state":
+                self.state = message
+            case "layout_update":
+                panes = {**self.state["panes"], **message["panes"]}
+                self.state = {**self.state, **message, "panes": panes}
+                self._control({"type": "layout_ack", "rev": message["rev"]})
+            case "replay":
+                self.received = self._acked = message["position"] - message["bytes"]
