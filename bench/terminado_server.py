@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import sys
 
-import tornado.web
 from terminado.management import UniqueTermManager
 from terminado.websocket import TermSocket
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
+from tornado.web import Application
 
 
 async def main() -> None:
     """Serve until the process is ended."""
     manager = UniqueTermManager(shell_command=sys.argv[1:])
-    application = tornado.web.Application([("/ws", TermSocket, {"term_manager": manager})])
+    application = Application([("/ws", TermSocket, {"term_manager": manager})])
     sockets = bind_sockets(0, "127.0.0.1")
     HTTPServer(application).add_sockets(sockets)
     print(sockets[0].getsockname()[1], flush=True)
