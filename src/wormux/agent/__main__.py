@@ -62,7 +62,9 @@ def _start(options: argparse.Namespace) -> Agent:
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     _become_subreaper()
-    data_dir = options.data_dir.resolve(strict=True)
+    data_dir = options.data_dir.absolute()
+    if not data_dir.is_dir():
+        raise CannotListen(f"There is no data directory: {data_dir}")
     listener = Listener(options.socket.absolute())
     os.chdir("/")  # Keeps no file system busy.
     settings = Options(data_dir, names_to_ignore(options.busy_ignore), options.linger_s, options.orphan_s)

@@ -50,6 +50,8 @@ class Connection:
         self._frame_end = 0
         """The OUTPUT frame under way ends before this position."""
         self._ends_when_sent = False
+        self._is_deaf = False
+        """The peer takes nothing any more."""
         peer.setblocking(False)
         self._descriptor = peer.fileno()
         self._watch(blocked=False)
@@ -64,6 +66,8 @@ class Connection:
 
         Positions never go back. Nothing moves before `flush`.
         """
+        if self._is_deaf:
+            return
         if position is None:
             position = self._log.end if self._log else 0
         frame = encode(message)
@@ -78,15 +82,17 @@ class Connection:
     @property
     def has_unsent(self) -> bool:
         """Something waits for the socket."""
-        if self.closed:
+        if self.closed or self._is_deaf:
             return False
         return bool(self._head or self._notes or (self._log and self.sent < self._log.end))
 
     def flush(self) -> None:
         """Send as much as the socket takes."""
+        if self.closed:
+            return
         blocked = False
         try:
-            while not self.closed and self._next_frame():
+            while not self._is_deaf and self._next_frame():
                 parts = self._log.parts(self.sent, self._frame_end) if self._log else []
                 count = self._socket.sendmsg([self._head, *parts])
                 of_head = min(count, len(self._head))
@@ -95,9 +101,9 @@ class Connection:
         except BlockingIOError:
             blocked = True
         except OSError:
-            self.close()
-        if self.closed:
-            return
+            self._is_deaf = True  # It is gone, but what it said last is still to be read.
+            self._notes.clear()
+            self._notes_bytes = 0
         if self._ends_when_sent and not blocked:
             self.close()
         else:
@@ -153,8 +159,8 @@ class Connection:
     def _receive(self) -> None:
         try:
             data = self._socket.recv(_RECEIVE_BYTES)
-        except BlockingIOError:
-            return
+        except (BlockingIOError, ConnectionResetError):
+            return  # A reset is told once, before the last bytes of a peer that left some of ours unread.
         except OSError:
             data = b""
         if not data:

@@ -11,11 +11,25 @@ import os
 import termios
 from dataclasses import dataclass
 
+
+@dataclass(frozen=True)
+class _Calls:
+    """Numbers of system calls."""
+
+    read: int
+    wait: frozenset[int]
+    """wait4, waitid, rt_sigsuspend: a shell in one of them waits for a program."""
+
+
+_GENERIC = _Calls(63, frozenset({260, 95, 133}))
+_CALLS = {
+    "x86_64": _Calls(0, frozenset({61, 247, 130})),
+    "aarch64": _GENERIC,
+    "riscv64": _GENERIC,
+    "loongarch64": _GENERIC,
+}
 PROMPT_END = b"\x1b]133;B"
 """Written by shells with integration after their prompt: what follows is the person's."""
-_READ_SYSCALL = {"x86_64": 0, "i686": 3, "armv7l": 3, "ppc64le": 3, "s390x": 3}
-_READ_SYSCALL_ELSEWHERE = 63
-"""On every architecture since: aarch64, riscv64, loongarch64."""
 SHELLS = frozenset({
     "ash", "bash", "csh", "dash", "elvish", "fish", "ksh", "mksh", "nu", "osh", "pwsh", "rbash", "sh", "tcsh",
     "xonsh", "yash", "zsh",
@@ -77,24 +91,23 @@ def waits(master: int, pid: int, unknown: bool) -> bool:
     if foreground_group(master) != pid:
         return False
     try:
-        local_modes = termios.tcgetattr(master)[3]
+        edits_lines = not termios.tcgetattr(master)[3] & termios.ICANON
     except termios.error:
         return False
-    if not local_modes & termios.ICANON:
-        return True
-    return _reads_terminal(pid, unknown)
+    calls = _CALLS.get(os.uname().machine)
+    words = _system_call(pid)
+    if calls is None or words is None:
+        return edits_lines or unknown
+    call = int(words[0]) if len(words) > 1 else None
+    if edits_lines:
+        return call not in calls.wait  # A program of the start-up files may share the shell's group.
+    return call == calls.read and int(words[1], 16) == 0
 
 
-def _reads_terminal(pid: int, unknown: bool) -> bool:
-    """Is the process blocked in `read` on its standard input?"""
+def _system_call(pid: int) -> list[bytes] | None:
+    """Number and arguments of the call that the process is in, one word if it is in none; None if unreadable."""
     try:
         with open(f"/proc/{pid}/syscall", "rb") as file:  # noqa: PTH123
-            words = file.read().split()
+            return file.read().split()
     except OSError:
-        return unknown
-    if len(words) < 2:
-        return False  # b"running"
-    return (
-        int(words[0]) == _READ_SYSCALL.get(os.uname().machine, _READ_SYSCALL_ELSEWHERE)
-        and int(words[1], 16) == 0
-    )
+        return None

@@ -284,13 +284,15 @@ class Terminal:
 
     def _read(self) -> bool:
         """One frame's worth of output, at most; true if there was no more."""
-        log, master = self._log, self._master
-        before = log.end
         budget = min(LINK_OUTPUT_BYTES, self._room)
+        if budget <= 0:
+            return False
+        master, room = self._master, self._log.free(budget)
+        filled = 0
         was_emptied = False
-        while budget > 0:
+        while filled < len(room):  # The kernel gives 4 KiB at a time.
             try:
-                count = os.readv(master, [log.free(budget)])
+                count = os.readv(master, (room[filled:],))
             except BlockingIOError:
                 was_emptied = True
                 break
@@ -300,19 +302,18 @@ class Terminal:
                 was_emptied = True
                 self._on_hung_up()
                 break
-            log.wrote(count)
-            budget -= count
-        if log.end > before:
-            self._on_output(before)
+            filled += count
+        if filled:
+            self._log.wrote(filled)
+            self._on_output(filled)
         return was_emptied
 
-    def _on_output(self, before: int) -> None:
+    def _on_output(self, count: int) -> None:
+        log = self._log
         if self._wait_status is not None:
-            self._to_drain -= self._log.end - before
-        if not self._is_ready:
-            for part in self._log.parts(max(before, self._log.start), self._log.end):
-                if self._mark.found(part):
-                    self._become_ready()
+            self._to_drain -= count
+        if not self._is_ready and any(self._mark.found(part) for part in log.parts(log.end - count, log.end)):
+            self._become_ready()
         if self.connection is not None:
             self.connection.flush()
         self._on_activity()
