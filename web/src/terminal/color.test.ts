@@ -8,7 +8,13 @@ test("white, black and a colour in between", () => {
   expect(toHex("oklch(0% 0 0)")).toBe("#000000");
   expect(toHex(" oklch(0.628 0.2577 29.23) ")).toBe("#ff0000");
   expect(toHex("#A0b1C2")).toBe("#a0b1c2");
+  expect(toHex("#1aF")).toBe("#11aaff");
   expect(toHex("rebeccapurple")).toBeNull();
+});
+
+test("what a build makes of a colour is the same colour", () => {
+  expect(toHex("lab(3.67771% -.431366 -2.91663)")).toBe(toHex("oklch(0.16 0.012 255)"));
+  expect(toHex("lab(76.7033% 18.106 60.6421)")).toBe(toHex("oklch(0.8 0.14 75)"));
 });
 
 const [dark = "", light = ""] = css.split("prefers-color-scheme: light");
