@@ -283,7 +283,7 @@ class PageCore implements Core {
     const roundTripMs = this.#environment.now() - message.time;
     this.#connection.measured(roundTripMs);
     this.#store.setClockOffset(message.now + roundTripMs / 2 - this.#environment.wallNow());
-    this.#input.caughtUp();
+    this.#input.caughtUp(message.time);
   }
 
   #askRedraw(paneId: PaneId): void {

@@ -150,7 +150,6 @@ export class InputStream {
     this.#sent = position;
     this.#taken = position;
     this.#namedTo = Math.min(this.#namedTo, position);
-    if (this.#acked !== null) this.#acked = Math.min(this.#acked, position);
     this.#ready = true;
   }
 
@@ -164,13 +163,17 @@ export class InputStream {
 
   /** The server does not know this client: numbers start anew. Gives what was sent, whose fate nobody knows. */
   restart(): Uint8Array | null {
-    const uncertain = this.#settle(0, Number.POSITIVE_INFINITY);
+    const uncertain = this.dropSent();
     this.#sent = 0;
     this.#taken = 0;
     this.#acked = null;
     this.#namedTo = 0;
     this.#ready = true;
     return uncertain;
+  }
+
+  dropSent(): Uint8Array | null {
+    return this.#settle(0, Number.POSITIVE_INFINITY);
   }
 
   /** Drops what waits and is older than this. */

@@ -39,6 +39,7 @@ export interface InputView {
 interface PaneInput {
   readonly stream: InputStream;
   discarded: readonly Discarded[];
+  closedAt: Instant | null;
 }
 
 export class Input {
@@ -145,11 +146,18 @@ export class Input {
     this.#sendAll();
   }
 
-  /** The server answered a question that was asked after `state`: all notices of the past have come before it. */
-  caughtUp(): void {
+  /**
+   * The server answered what was asked after `state`, at `askedMs` on the monotonic clock: every word on what it had
+   * by then has come.
+   */
+  caughtUp(askedMs: number): void {
     if (!this.#open) return;
     for (const [id, { stream }] of this.#panes) {
       if (stream.ready && this.port.queuedOf(id) === 0 && stream.settleTaken()) this.port.changed(id);
+    }
+    for (const [id, pane] of this.#closed) {
+      const closedMs = pane.closedAt?.monotonicMs ?? askedMs;
+      if (closedMs < askedMs) this.#dropped(id, pane, pane.stream.dropSent(), "uncertain");
     }
     this.#sendAll();
   }
@@ -161,15 +169,15 @@ export class Input {
 
   /** This client has a new id: what was sent under the old one is out of its hands. */
   forget(): void {
-    for (const [id, pane] of this.#panes) {
-      const uncertain = pane.stream.restart();
+    for (const [id, pane] of [...this.#panes, ...this.#closed]) {
+      this.#dropped(id, pane, pane.stream.restart(), "uncertain");
       pane.stream.cut();
-      this.#dropped(id, pane, uncertain, "uncertain");
     }
-    this.#closed.clear();
   }
 
   #resume(id: PaneId, pane: PaneInput, position: number): void {
+    // A server that goes back behind what it acknowledged has forgotten this client, and what it had of the rest.
+    if (position < (pane.stream.acked ?? 0)) this.#restart(id, pane);
     pane.stream.resume(position);
     this.#dropped(id, pane, pane.stream.dropUnwanted(), "asked");
     if (pane.stream.sentUnwanted) this.port.askDiscard(id);
@@ -235,6 +243,7 @@ export class Input {
 
   #forClosed(id: PaneId): PaneInput {
     const pane = this.#closed.get(id) ?? newPane();
+    pane.closedAt ??= this.port.now();
     this.#closed.delete(id);
     this.#closed.set(id, pane);
     for (const oldest of this.#closed.keys()) {
@@ -273,5 +282,5 @@ export class Input {
 }
 
 function newPane(): PaneInput {
-  return { stream: new InputStream(), discarded: [] };
+  return { stream: new InputStream(), discarded: [], closedAt: null };
 }

@@ -52,6 +52,10 @@ export class OutputStream {
     return this.#missed || this.#redrawLeft > 0 ? null : this.#received;
   }
 
+  get attached(): boolean {
+    return this.#sink !== null;
+  }
+
   replay(message: Replay): void {
     const reset = message.reset || message.bytes > 0;
     if (reset) this.#clear();
@@ -159,7 +163,7 @@ export class OutputStream {
     else {
       const epoch = this.#epoch;
       sink.write(step.data, () => {
-        if (step.end !== null && epoch === this.#epoch && sink === this.#sink) this.#drew(step.end);
+        if (step.end !== null && epoch === this.#epoch && this.#fed?.deref() === sink) this.#drew(step.end);
       });
     }
   }

@@ -36,8 +36,9 @@ export class Output {
     for (const [channel, id] of this.#paneOf) {
       if (channels[id] !== channel) this.#paneOf.delete(channel);
     }
-    for (const id of this.#streams.keys()) {
-      if (channels[id] === undefined) this.#streams.delete(id);
+    for (const [id, stream] of this.#streams) {
+      // A terminal may be there before its pane is, and a little longer.
+      if (channels[id] === undefined && !stream.attached) this.#streams.delete(id);
     }
   }
 
