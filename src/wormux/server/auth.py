@@ -168,7 +168,7 @@ class Gate:
         """A token in the address of the page or in `Authorization`; a wrong one is counted against the peer."""
         if self._attempts.exhausted(peer):
             return Verdict.TOO_MANY
-        given = shown.encode()
+        given = shown.encode(errors="backslashreplace")
         if any(hmac.compare_digest(given, token) for token in self._tokens):
             return Verdict.ADMITTED
         self._attempts.count(peer)

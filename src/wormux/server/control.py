@@ -28,6 +28,7 @@ from wormux.sandbox.port import Lost, Provider, SandboxEvent
 from wormux.server.app import STORE_FILE, USER, Parts
 from wormux.server.tokens import read_control_token
 from wormux.store.lock import DataDirLock, RunningServer, running_server
+from wormux.store.port import Store
 
 ANSWER_WITHIN_S = 10.0
 """A server that has not answered by then is taken for stuck."""
@@ -180,14 +181,22 @@ def _locked(data_dir: Path) -> Iterator[None]:
         lock.release()
 
 
-def _load(data_dir: Path, parts: Parts) -> Snapshot:
+@contextmanager
+def _opened_store(data_dir: Path, parts: Parts) -> Iterator[Store | None]:
+    """None where nothing was ever stored; looking makes no file."""
     if not (data_dir / STORE_FILE).exists():
-        return Snapshot()
+        yield None
+        return
     store = parts.store(data_dir)
     try:
-        return store.load(USER)
+        yield store
     finally:
         store.close()
+
+
+def _load(data_dir: Path, parts: Parts) -> Snapshot:
+    with _opened_store(data_dir, parts) as store:
+        return store.load(USER) if store is not None else Snapshot()
 
 
 def _stored_sessions(snapshot: Snapshot) -> list[dict[str, Any]]:
@@ -215,26 +224,28 @@ def _stored_sessions(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 
 async def _stop_without_server(data_dir: Path, parts: Parts) -> StopReport:
-    snapshot = _load(data_dir, parts)
-    providers = parts.providers(data_dir)
-    stopped, failures = 0, []
-    try:
+    with _opened_store(data_dir, parts) as store:
+        snapshot = store.load(USER) if store is not None else Snapshot()
         known = {session.sandbox_id: session for session in snapshot.sessions}
-        for provider in providers.values():
-            for sandbox_id in await provider.list():
-                session = known.get(sandbox_id)
-                try:
-                    slept = await _sleep(provider, sandbox_id)
-                except SandboxError as error:
-                    failures.append(f"{session.name if session else sandbox_id}: {error}")
-                    continue
-                stopped += slept
-                if session is not None:
-                    _store_sleep(data_dir, parts, snapshot, session)
-    finally:
-        for provider in providers.values():
-            await provider.aclose()
-    return StopReport(stopped, failures)
+        stopped, failures = 0, []
+        asleep: list[SessionRecord] = []
+        providers = parts.providers(data_dir)
+        try:
+            for provider in providers.values():
+                for sandbox_id in await provider.list():
+                    session = known.get(sandbox_id)
+                    try:
+                        stopped += await _sleep(provider, sandbox_id)
+                    except SandboxError as error:
+                        failures.append(f"{session.name if session else sandbox_id}: {error}")
+                    else:
+                        asleep += [session] if session is not None else []
+        finally:
+            for provider in providers.values():
+                await provider.aclose()
+        if store is not None:
+            store.apply(USER, _slept(snapshot, asleep))
+        return StopReport(stopped, failures)
 
 
 async def _sleep(provider: Provider, sandbox_id: SandboxId) -> bool:
@@ -261,21 +272,17 @@ async def _sleep(provider: Provider, sandbox_id: SandboxId) -> bool:
     return True
 
 
-def _store_sleep(data_dir: Path, parts: Parts, snapshot: Snapshot, session: SessionRecord) -> None:
-    """Only what was awake is written as asleep: what is being destroyed stays so."""
-    if session.intent not in (Intent.AWAKE, Intent.CREATING):
-        return
-    tabs = {tab.id for tab in snapshot.tabs if tab.session_id == session.id}
+def _slept(snapshot: Snapshot, sessions: list[SessionRecord]) -> Change:
+    """What the store must say of sessions whose sandboxes sleep; what was being destroyed still is."""
     now_ms = time.time_ns() // 1_000_000
-    panes = tuple(
-        replace(pane, rest=Rest.ASLEEP, closed_at_ms=now_ms)
-        for pane in snapshot.panes
-        if pane.tab_id in tabs and pane.rest is Rest.LIVE
+    awake = [session for session in sessions if session.intent in (Intent.AWAKE, Intent.CREATING)]
+    ids = {session.id for session in awake}
+    tabs = {tab.id for tab in snapshot.tabs if tab.session_id in ids}
+    return Change(
+        update_sessions=tuple(replace(session, intent=Intent.ASLEEP) for session in awake),
+        update_panes=tuple(
+            replace(pane, rest=Rest.ASLEEP, closed_at_ms=now_ms)
+            for pane in snapshot.panes
+            if pane.tab_id in tabs and pane.rest is Rest.LIVE
+        ),
     )
-    store = parts.store(data_dir)
-    try:
-        store.apply(
-            USER, Change(update_sessions=(replace(session, intent=Intent.ASLEEP),), update_panes=panes)
-        )
-    finally:
-        store.close()

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.kit import FakeSandbox, World, make_world
+from wormux.errors import SandboxError, SetupError
+from wormux.hub.effects import Effect, SendFrame
+from wormux.hub.inputs import FrameReceived, Input
+from wormux.ids import Channel, PaneId, SandboxId, SessionId, TabId
+from wormux.protocol.agent_link import Refused, Stopped
+from wormux.records import Change, Intent, PaneRecord, Rest, SessionRecord, Snapshot, TabRecord
+from wormux.sandbox.port import Lost
+from wormux.server.app import STORE_FILE, USER, Parts
+from wormux.server.control import list_sessions, stop_all
+from wormux.store.sqlite import SqliteStore
+
+SESSION = SessionRecord(SessionId("s"), SandboxId("box"), "main", 1, "local", Intent.AWAKE, 0)
+TAB = TabRecord(TabId("t"), SESSION.id, "build", 0, b'{"type":"pane","paneId":"p"}', PaneId("p"))
+PANE = PaneRecord(PaneId("p"), TAB.id, Channel(0), 1, 80, 24, 1, 0, title="vim", cwd="/work")
+STATE: dict[str, Any] = {
+    "type": "state",
+    "sessions": [
+        {"id": "s", "name": "main", "status": "awake", "provider": "local"},
+        {"id": "empty", "name": "other", "status": "asleep", "provider": "local"},
+    ],
+    "tabs": [
+        {
+            "id": "t",
+            "sessionId": "s",
+            "name": "build",
+            "layout": {
+                "type": "split",
+                "children": [{"type": "pane", "paneId": "p"}, {"type": "pane", "paneId": "q"}],
+            },
+        }
+    ],
+    "panes": {"p": {"status": "connected"}, "q": {"status": "asleep"}},
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A store with one session, and its sandbox awake."""
+    world = make_world(tmp_path, port=0)
+    change(world, Change(insert_sessions=(SESSION,), insert_tabs=(TAB,), insert_panes=(PANE,)))
+    world.provider.sandboxes[SESSION.sandbox_id] = FakeSandbox(lambda _: None)
+    world.provider.on_sleep = Stopped()
+    return world
+
+
+def parts(world: World) -> Parts:
+    """The world's, with a store that can be opened again."""
+    return replace(world.parts(), store=lambda data_dir: SqliteStore(data_dir / STORE_FILE))
+
+
+def change(world: World, change: Change) -> None:
+    store = parts(world).store(world.config.data_dir)
+    store.apply(USER, change)
+    store.close()
+
+
+def stored(world: World) -> Snapshot:
+    store = parts(world).store(world.config.data_dir)
+    try:
+        return store.load(USER)
+    finally:
+        store.close()
+
+
+def answering(answer: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> Callable[[Input], list[Effect]]:
+    """A hub's reaction that answers control messages."""
+
+    def react(event: Input) -> list[Effect]:
+        if not isinstance(event, FrameReceived):
+            return []
+        replies = answer(json.loads(event.frame[1:]))
+        return [
+            SendFrame(event.connection_id, b"\x00bytes of a terminal", False),
+            *(SendFrame(event.connection_id, b"\xff" + json.dumps(one).encode(), True) for one in replies),
+        ]
+
+    return react
+
+
+class TestWithServer:
+    async def test_sessions_are_listed_as_it_says(self, world: World) -> None:
+        world.hub.react = answering(lambda message: [STATE] if message["type"] == "connect" else [])
+        async with world.served():
+            listing = await asyncio.to_thread(list_sessions, world.config.data_dir, parts(world))
+        assert listing.server == f"http://127.0.0.1:{world.config.port}"
+        main, other = listing.sessions
+        (tab,) = main["tabs"]
+        assert [(pane["id"], pane["status"]) for pane in tab["panes"]] == [
+            ("p", "connected"),
+            ("q", "asleep"),
+        ]
+        assert other["tabs"] == []
+
+    async def test_looking_at_nothing_makes_nothing(self, tmp_path: Path) -> None:
+        world = make_world(tmp_path, port=0)
+        async with world.served():
+            listing = await asyncio.to_thread(list_sessions, tmp_path, parts(world))
+            report = await asyncio.to_thread(stop_all, tmp_path, parts(world))
+        assert (listing.sessions, report.stopped) == ([], 0)
+        assert world.hub.all(FrameReceived) == []
+
+    async def test_stopping_sleeps_what_is_awake(self, world: World) -> None:
+        asked = []
+
+        def answer(message: dict[str, Any]) -> list[dict[str, Any]]:
+            if message["type"] == "connect":
+                return [STATE]
+            asked.append(message)
+            asleep = [session | {"status": "asleep"} for session in STATE["sessions"]]
+            return [{"type": "ok", "ref": message["ref"]}, {"type": "layout_update", "sessions": asleep}]
+
+        world.hub.react = answering(answer)
+        async with world.served():
+            report = await asyncio.to_thread(stop_all, world.config.data_dir, parts(world))
+        assert (report.stopped, report.failures) == (1, [])
+        assert asked == [{"type": "session_sleep", "sessionId": "s", "force": True, "ref": "s"}]
+
+    async def test_a_refusal_is_told(self, world: World) -> None:
+        def answer(message: dict[str, Any]) -> list[dict[str, Any]]:
+            if message["type"] == "connect":
+                return [STATE]
+            return [{"type": "error", "ref": message["ref"], "message": "It is starting."}]
+
+        world.hub.react = answering(answer)
+        async with world.served():
+            report = await asyncio.to_thread(stop_all, world.config.data_dir, parts(world))
+        assert (report.stopped, report.failures) == (0, ["main: It is starting."])
+
+
+class TestWithoutServer:
+    def test_sessions_are_listed_as_stored(self, world: World) -> None:
+        listing = list_sessions(world.config.data_dir, parts(world))
+        assert listing.server is None
+        (session,) = listing.sessions
+        assert (session["name"], session["status"]) == ("main", "awake")
+        (tab,) = session["tabs"]
+        assert tab["panes"] == [
+            {"id": "p", "status": "live", "cols": 80, "rows": 24, "title": "vim", "cwd": "/work"}
+        ]
+
+    def test_an_empty_data_directory_has_none(self, tmp_path: Path) -> None:
+        assert list_sessions(tmp_path, make_world(tmp_path).parts()).sessions == []
+        assert not (tmp_path / STORE_FILE).exists()
+
+    @pytest.mark.parametrize("command", [list_sessions, stop_all])
+    def test_a_missing_data_directory_is_not_made(self, tmp_path: Path, command: Any) -> None:
+        with pytest.raises(SetupError, match="There is no Wormux data directory"):
+            command(tmp_path / "none", make_world(tmp_path).parts())
+        assert not (tmp_path / "none").exists()
+
+    def test_stopping_sleeps_every_sandbox_and_says_so_in_the_store(self, world: World) -> None:
+        stray = SandboxId("stray")
+        world.provider.sandboxes[stray] = FakeSandbox(lambda _: None)
+        report = stop_all(world.config.data_dir, parts(world))
+        assert (report.stopped, report.failures) == (2, [])
+        assert all(box.calls == [("sleep", True), ("detach",)] for box in world.provider.sandboxes.values())
+        assert world.provider.destroyed == []
+        assert world.provider.closed
+        snapshot = stored(world)
+        assert [session.intent for session in snapshot.sessions] == [Intent.ASLEEP]
+        assert [pane.rest for pane in snapshot.panes] == [Rest.ASLEEP]
+        assert snapshot.panes[0].closed_at_ms > 0
+
+    def test_what_sleeps_already_is_only_written_down(self, world: World) -> None:
+        world.provider.asleep.add(SESSION.sandbox_id)
+        assert stop_all(world.config.data_dir, parts(world)).stopped == 0
+        assert stored(world).sessions[0].intent is Intent.ASLEEP
+
+    def test_what_is_being_destroyed_stays_so(self, world: World) -> None:
+        change(world, Change(update_sessions=(replace(SESSION, intent=Intent.DESTROYING),)))
+        assert stop_all(world.config.data_dir, parts(world)).stopped == 1
+        assert stored(world).sessions[0].intent is Intent.DESTROYING
+
+    @pytest.mark.parametrize("answer", [Refused("vim runs."), Lost("vim runs.")])
+    def test_what_does_not_stop_is_told_and_stays_awake(self, world: World, answer: Refused | Lost) -> None:
+        world.provider.on_sleep = answer
+        report = stop_all(world.config.data_dir, parts(world))
+        assert (report.stopped, report.failures) == (0, ["main: vim runs."])
+        assert stored(world).sessions[0].intent is Intent.AWAKE
+
+    def test_a_sandbox_that_dies_of_it_sleeps(self, world: World) -> None:
+        world.provider.on_sleep = Lost("Killed.", dead=True)
+        assert stop_all(world.config.data_dir, parts(world)).stopped == 1
+
+    def test_a_provider_that_fails_is_told(self, world: World) -> None:
+        world.provider.failure = SandboxError("No agent answers.")
+        assert stop_all(world.config.data_dir, parts(world)).failures == ["main: No agent answers."]
