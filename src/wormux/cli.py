@@ -102,8 +102,6 @@ def _command(
 
 
 def _serve(options: dict[str, Any]) -> int:
-    import uvloop
-
     from wormux.server.app import create_app
     from wormux.server.hosting import host, listen
 
@@ -114,12 +112,21 @@ def _serve(options: dict[str, Any]) -> int:
     with listener:
         config = replace(config, port=listener.getsockname()[1])
         app = create_app(config)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             shells = runner.run(
                 host(app, config, listener, lambda: _say_ready(config, app.state.wormux.token))
             )
     print(_goodbye(shells), flush=True)
     return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, which keeps up with a PTY; asyncio's own on machines that have no uvloop."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def _say_ready(config: Config, token: str) -> None:

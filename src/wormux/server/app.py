@@ -78,7 +78,7 @@ class Application:
 
     async def drain(self) -> None:
         """Tell clients goodbye and wait until all is saved, at most `DRAIN_S`. Only the first call does anything."""
-        if self._running is not None:
+        if self._running is not None and not self._running.driver.stopping:
             await self._running.driver.drain(DRAIN_S)
 
     @asynccontextmanager

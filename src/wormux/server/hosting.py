@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from wormux.config import Config
 from wormux.errors import SetupError
-from wormux.limits import CONNECT_WITHIN_S, DRAIN_S, FRAME_BYTES, KIB, REQUEST_HEAD_BYTES
+from wormux.limits import CONNECT_WITHIN_S, FRAME_BYTES, KIB, REQUEST_HEAD_BYTES
 from wormux.server.app import Application
 
 PING_EVERY_S = 20.0
@@ -23,6 +23,8 @@ PONG_WITHIN_S = 60.0
 """A pong waits behind what the socket already took; a slow client must not be taken for a dead one."""
 UNSENT_BYTES = 256 * KIB
 """How much the kernel keeps unsent for one socket. More would only make urgent frames and `FramesSent` late."""
+CLOSE_WITHIN_S = 1
+"""After the drain, for requests under way and sockets whose clients take nothing more."""
 BACKLOG = 128
 
 
@@ -164,5 +166,5 @@ def uvicorn_config(app: Starlette, config: Config) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         proxy_headers=bool(config.public_urls),
-        timeout_graceful_shutdown=int(DRAIN_S),
+        timeout_graceful_shutdown=CLOSE_WITHIN_S,
     )
