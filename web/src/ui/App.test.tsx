@@ -121,7 +121,7 @@ test("destroying asks once and names what is lost", async () => {
   await act(async () => {
     fireEvent.click(screen.getByLabelText("Destroy main"));
   });
-  const dialog = screen.getByTestId("confirm-destroy");
+  const dialog = screen.getByTestId("confirm");
   expect(dialog.textContent).toContain("Destroy “main”?");
   expect(dialog.textContent).toContain(
     "2 tabs with 3 panes and what was printed there, its sandbox and every file in it are lost for good.",
@@ -132,6 +132,38 @@ test("destroying asks once and names what is lost", async () => {
     fireEvent.click(within(dialog).getByText("Destroy"));
   });
   expect(core.requests).toEqual([{ type: "session_destroy", sessionId: "main" }]);
+});
+
+test("closing a pane asks when a program runs in it, and not when a shell does", async () => {
+  core.setPane("a", "connected", { command: "bash" });
+  core.setPane("b", "connected", { command: "vim" });
+  const { page } = renderPage(core);
+  await act(async () => page.commands.closePane("a"));
+  expect(core.requests).toEqual([{ type: "pane_close", paneId: "a" }]);
+  await act(async () => page.commands.closePane("b"));
+  expect(core.requests).toHaveLength(1);
+  const dialog = screen.getByTestId("confirm");
+  expect(dialog.textContent).toContain("Still running there: vim.");
+  await act(async () => {
+    fireEvent.click(within(dialog).getByText("Keep"));
+  });
+  expect(core.requests).toHaveLength(1);
+  await act(async () => page.commands.closeTab("one"));
+  await act(async () => {
+    fireEvent.click(within(screen.getByTestId("confirm")).getByText("Close"));
+  });
+  expect(core.requests.at(-1)).toEqual({ type: "tab_close", tabId: "one" });
+});
+
+test("what was typed into a pane that closed is named", () => {
+  renderPage(core);
+  const data = new TextEncoder().encode("make\r");
+  act(() => {
+    core.change({ tabs: core.model().tabs.slice(1) });
+    core.setPane("b", "connected", {}, { discarded: [{ bytes: 5, reason: "closed", data }] });
+  });
+  expect(screen.getByTestId("notices").textContent).toContain("Not typed: the pane was closed. make␍");
+  expect(core.pane("b").discarded).toEqual([]);
 });
 
 test("a busy session is put to sleep only when it is said again", async () => {

@@ -2,7 +2,7 @@
 
 import { useEffect } from "react";
 import { Bar } from "./Bar";
-import { ConfirmDestroy } from "./ConfirmDestroy";
+import { Confirm } from "./Confirm";
 import { ConnectionBanner } from "./ConnectionBanner";
 import { Connecting, NoSessions, NoTabs, Unauthorized } from "./Empty";
 import { HelpDialog } from "./HelpDialog";
@@ -24,7 +24,7 @@ export function App() {
       <Content />
       <Notices />
       <HelpDialog />
-      <ConfirmDestroy />
+      <Confirm />
       <PageFace />
     </div>
   );

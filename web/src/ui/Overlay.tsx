@@ -1,11 +1,11 @@
 /** Lies over the last output of a pane that is not connected and says what it waits for. Takes no keys and no clicks. */
 
 import { useState } from "react";
-import type { PaneView } from "../core/api";
+import type { PaneId } from "../core/api";
 import { panesOf } from "../terminal/registry";
 import { Button } from "./Button";
-import { detailOf, type Facts, type Kind, keysWaiting, kindOf, titleOf } from "./overlay-text";
-import { usePage, useTick } from "./page";
+import { detailOf, type Facts, type Kind, keysWaiting, titleOf } from "./overlay-text";
+import { usePage, usePane, useTick } from "./page";
 import { type Mark, StatusMark } from "./StatusMark";
 
 const MARKS: Record<Kind, Mark> = {
@@ -21,26 +21,26 @@ const MARKS: Record<Kind, Mark> = {
 const TICK_MS = 250;
 
 /** The live region stays while cards come and go, so that a change is read out once: its title, never the counting. */
-export function Overlay({ view }: { view: PaneView }) {
-  const kind = kindOf(view);
+export function Overlay({ id, kind }: { id: PaneId; kind: Kind | null }) {
   return (
     <div className="overlay" data-testid="overlay" role="status" aria-live="polite" aria-atomic="true">
-      {kind !== null && <Card key={kind} kind={kind} view={view} />}
+      {kind !== null && <Card key={kind} kind={kind} id={id} />}
     </div>
   );
 }
 
-function Card({ kind, view }: { kind: Kind; view: PaneView }) {
+function Card({ id, kind }: { id: PaneId; kind: Kind }) {
   const { clock, core, history } = usePage();
+  const view = usePane(id);
   const [shownAt] = useState(() => clock.now());
   useTick(TICK_MS);
   const model = core.model();
-  const tab = model.tabs.find((other) => panesOf(other.layout).includes(view.id));
+  const tab = model.tabs.find((other) => panesOf(other.layout).includes(id));
   const session = model.sessions.find((other) => other.id === tab?.sessionId);
   const facts: Facts = {
-    elapsedMs: clock.now() - (kind === "unknown" ? shownAt : Math.min(shownAt, history.since(view.id))),
+    elapsedMs: clock.now() - (kind === "unknown" ? shownAt : Math.min(shownAt, history.since(id))),
     serverNow: clock.wallNow() + model.clockOffset,
-    asleepSince: history.asleepSince(view.id),
+    asleepSince: history.asleepSince(id),
     session: session?.status ?? null,
     cutOff: model.connection.status !== "connected",
   };
@@ -60,7 +60,7 @@ function Card({ kind, view }: { kind: Kind; view: PaneView }) {
           <span data-testid="overlay-keys" aria-hidden="true">
             {keys}
           </span>
-          <Button className="card-drop" title="Forget what was typed" onClick={() => core.discard(view.id)}>
+          <Button className="card-drop" title="Forget what was typed" onClick={() => core.discard(id)}>
             Drop
           </Button>
         </div>

@@ -28,6 +28,13 @@ test("an update of one pane renders that pane alone", () => {
   expect(counts()).toEqual([a, b + 1, c]);
 });
 
+test("keys on their way render nothing of a connected pane", () => {
+  const { pane } = renderPage(core);
+  const before = pane("a").dataset.renders;
+  act(() => core.setPane("a", "connected", {}, { info: core.pane("a").info, unacked: 1, unackedKeys: 1 }));
+  expect(pane("a").dataset.renders).toBe(before);
+});
+
 test("the overlay comes and goes with the connection, and the terminal stays", () => {
   const { pane, page } = renderPage(core);
   const terminal = page.registry.terminal("b");

@@ -7,7 +7,7 @@ import { FindBar } from "./FindBar";
 import { Overlay } from "./Overlay";
 import { kindOf } from "./overlay-text";
 import { PaneControls } from "./PaneControls";
-import { usePage, usePane } from "./page";
+import { usePage, usePaneFace } from "./page";
 import { useNear } from "./use-near";
 
 interface Props {
@@ -26,7 +26,7 @@ interface Props {
 export const Pane = memo(function Pane(props: Props) {
   const { id, left, top, width, height, focused, alone, zoomed, finding } = props;
   const { commands, registry } = usePage();
-  const view = usePane(id);
+  const face = usePaneFace(id);
   const slot = useRef<HTMLDivElement>(null);
   const renders = useRef(0);
   renders.current += 1;
@@ -48,17 +48,17 @@ export const Pane = memo(function Pane(props: Props) {
   }, [commands, registry, id]);
 
   const near = useNear();
-  const kind = kindOf(view);
-  const label = view.info?.title || "Terminal";
+  const kind = kindOf(face);
+  const label = face.info?.title || face.info?.command || "Terminal";
   return (
     <section
       className="pane"
       aria-label={label}
       data-testid="pane"
       data-pane-id={id}
-      data-status={view.info?.status ?? "unknown"}
-      data-connected={view.connected ?? "unknown"}
-      data-channel={view.channel ?? undefined}
+      data-status={face.info?.status ?? "unknown"}
+      data-connected={face.connected ?? "unknown"}
+      data-channel={face.channel ?? undefined}
       data-focused={focused}
       data-lost={kind !== null}
       data-renders={renders.current}
@@ -74,9 +74,9 @@ export const Pane = memo(function Pane(props: Props) {
           requestAnimationFrame(() => commands.focusTerminal());
         }}
       />
-      <Overlay view={view} />
+      <Overlay id={id} kind={kind} />
       {focused && !alone && <div className="focus-line" aria-hidden="true" />}
-      <DiscardNotice id={id} discarded={view.discarded} />
+      <DiscardNotice id={id} discarded={face.discarded} />
       {finding ? <FindBar id={id} /> : <PaneControls id={id} alone={alone} zoomed={zoomed} />}
     </section>
   );

@@ -19,6 +19,8 @@ export interface Area {
   readonly height: number;
 }
 
+const SHELLS = new Set("ash bash dash elvish fish ksh mksh nu pwsh sh tcsh xonsh zsh".split(" "));
+
 export class Commands {
   readonly #core: Core;
   readonly #registry: Registry;
@@ -131,8 +133,10 @@ export class Commands {
   closeTab(tabId: string): void {
     const tab = this.#core.model().tabs.find((other) => other.id === tabId);
     if (tab === undefined) return;
-    this.#stayWith(tab);
-    this.#ask({ type: "tab_close", tabId });
+    this.#unlessRunning(`tab “${tab.name}”`, panesOf(tab.layout), () => {
+      this.#stayWith(tab);
+      this.#ask({ type: "tab_close", tabId });
+    });
   }
 
   renameTab(tabId: string, name: string): void {
@@ -152,8 +156,18 @@ export class Commands {
 
   closePane(paneId: PaneId): void {
     const tab = this.#tabOf(paneId);
-    if (tab?.layout.type === "pane") this.#stayWith(tab);
-    this.#ask({ type: "pane_close", paneId });
+    this.#unlessRunning("pane", [paneId], () => {
+      if (tab?.layout.type === "pane") this.#stayWith(tab);
+      this.#ask({ type: "pane_close", paneId });
+    });
+  }
+
+  /** Closing a shell at its prompt loses nothing that cannot be had again; a program that runs there is asked about. */
+  #unlessRunning(what: string, panes: readonly PaneId[], act: () => void): void {
+    const commands = panes.map((id) => this.#core.pane(id).info?.command);
+    const running = commands.filter((command) => command !== undefined && !SHELLS.has(command));
+    if (running.length === 0) act();
+    else this.#view.open({ type: "close", what, running: [...new Set(running)].join(", "), act });
   }
 
   /** Shows this pane alone, or all of its tab again. */

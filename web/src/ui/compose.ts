@@ -3,6 +3,7 @@
 import type { Core } from "../core/api";
 import { Registry } from "../terminal/registry";
 import type { TerminalTheme } from "../terminal/theme";
+import { ClosedInput } from "./closed-input";
 import { Commands } from "./commands";
 import { faviconFor } from "./favicon";
 import { PaneHistory } from "./history";
@@ -22,6 +23,7 @@ export interface Surroundings {
 export function composePage({ core, clock, theme, token, platform }: Surroundings): Page {
   const registry = new Registry(core, theme);
   const view = new ViewStore();
+  new ClosedInput(core, view);
   return {
     core,
     registry,

@@ -23,7 +23,7 @@ const EXPLAIN_AFTER_MS = 2_000;
 export type Kind = "unknown" | Exclude<PaneInfo["status"], "connected">;
 
 /** Null when the pane is connected: there is no overlay. */
-export function kindOf(view: PaneView): Kind | null {
+export function kindOf(view: Pick<PaneView, "connected" | "info">): Kind | null {
   if (view.connected === true) return null;
   const status = view.info?.status;
   if (view.connected === null || status === undefined || status === "connected") return "unknown";
@@ -96,7 +96,7 @@ const WHY: Record<Discarded["reason"], string> = {
   asked: "Not typed: dropped as you asked.",
   program_gone: "Not typed: the program it was meant for is gone.",
   uncertain: "May not have arrived: the sandbox went away while it was on its way.",
-  unsent: "Not sent: the connection was away for more than 30 seconds.",
+  unsent: "Not sent: the connection was away too long, or too much was waiting.",
 };
 
 export const whyDiscarded = (reason: Discarded["reason"]): string => WHY[reason];

@@ -1,6 +1,14 @@
 /** What every part of the page is given: the core, the terminals, the page's own state and what can be done. */
 
-import { createContext, useCallback, useContext, useEffect, useReducer, useSyncExternalStore } from "react";
+import {
+  createContext,
+  useCallback,
+  useContext,
+  useEffect,
+  useReducer,
+  useRef,
+  useSyncExternalStore,
+} from "react";
 import type { Core, Model, PaneId, PaneView } from "../core/api";
 import type { Registry } from "../terminal/registry";
 import type { Commands } from "./commands";
@@ -50,6 +58,29 @@ export function usePane(id: PaneId): PaneView {
   return useSyncExternalStore(
     useCallback((listener) => core.subscribePane(id, listener), [core, id]),
     useCallback(() => core.pane(id), [core, id]),
+  );
+}
+
+/** A pane without the counts that change with every key. */
+export type PaneFace = Pick<PaneView, "connected" | "info" | "channel" | "discarded">;
+
+/** Renders again only when more than the keys on their way changed. */
+export function usePaneFace(id: PaneId): PaneFace {
+  const { core } = usePage();
+  const last = useRef<PaneFace | null>(null);
+  return useSyncExternalStore(
+    useCallback((listener) => core.subscribePane(id, listener), [core, id]),
+    useCallback(() => {
+      const { connected, info, channel, discarded } = core.pane(id);
+      const old = last.current;
+      const same =
+        old?.connected === connected &&
+        old.info === info &&
+        old.channel === channel &&
+        old.discarded === discarded;
+      if (old === null || !same) last.current = { connected, info, channel, discarded };
+      return last.current as PaneFace;
+    }, [core, id]),
   );
 }
 

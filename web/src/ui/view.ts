@@ -13,7 +13,9 @@ export interface Notice {
 export type Dialog =
   | { readonly type: "sessions"; readonly naming: boolean }
   | { readonly type: "help" }
-  | { readonly type: "destroy"; readonly sessionId: string };
+  | { readonly type: "destroy"; readonly sessionId: string }
+  /** What runs there ends with it. */
+  | { readonly type: "close"; readonly what: string; readonly running: string; readonly act: () => void };
 
 export interface View {
   readonly dialog: Dialog | null;
