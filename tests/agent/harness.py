@@ -36,6 +36,7 @@ from wormux.protocol.agent_link import (
     SizeMark,
     Sleep,
     Stopped,
+    TerminalInfo,
     Welcome,
     encode,
 )
@@ -252,6 +253,12 @@ class Agent:
 
     def pane(self) -> Pane:
         return self._keep(Pane(self.socket))
+
+    def terminals(self) -> tuple[TerminalInfo, ...]:
+        """What it has now, as a new control connection is told."""
+        control = Control(self.socket)
+        control.close()
+        return control.welcome.terminals
 
     def stranger(self) -> Link:
         """A connection that has not said what it is."""

@@ -246,8 +246,8 @@ def test_an_ended_terminal_waits_for_a_server_that_was_away(agent: Agent) -> Non
     pane.type(b"exit 3\r")
     pane.close()
     control = agent.control()
-    until(lambda: agent.control().welcome.terminals[0].exit is not None, "the end of the shell")
-    (info,) = agent.control().welcome.terminals
+    until(lambda: agent.terminals()[0].exit is not None, "the end of the shell")
+    (info,) = agent.terminals()
     assert (info.pane_id, info.generation, info.start) == ("p1", 1, 0)
     for _ in range(2):
         again = agent.attach()
@@ -258,7 +258,7 @@ def test_an_ended_terminal_waits_for_a_server_that_was_away(agent: Agent) -> Non
         assert b"exit 3" in again.output
         again.close()
     control.send(Forget("p1"))
-    until(lambda: not agent.control().welcome.terminals, "the forgetting")
+    until(lambda: not agent.terminals(), "the forgetting")
 
 
 def test_forget_spares_the_living(agent: Agent) -> None:
@@ -282,7 +282,7 @@ def test_close_ends_and_forgets(agent: Agent, by_control: bool) -> None:
         pane.send(Close())
     assert pane.next(Ended).exit.asleep is False
     pane.await_close()
-    assert agent.control().welcome.terminals == ()
+    assert agent.terminals() == ()
     assert agent.descendants() == {}
 
 
@@ -323,7 +323,7 @@ def test_a_newer_generation_takes_the_place_of_the_older(agent: Agent) -> None:
     assert new.await_opened().pid != old.await_opened().pid
     old.await_close()
     until(lambda: set(agent.descendants()) == {new.await_opened().pid}, "the end of the older one")
-    (info,) = agent.control().welcome.terminals
+    (info,) = agent.terminals()
     assert info.generation == 4
 
 

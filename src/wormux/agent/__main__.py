@@ -35,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     _tell(options.ready_fd, "ready")
     agent.run()
+    # The interpreter gives signals their old meaning before it exits: none must turn a clean end into another.
+    signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
     return 0
 
 

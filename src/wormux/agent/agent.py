@@ -96,7 +96,7 @@ class Agent:
         self._loop.on_signal(signal.SIGCHLD, self._reap)
         self._loop.on_signal(signal.SIGTERM, self._on_terminate)
         self._listen()
-        self._check()
+        self._loop.call_after(AGENT_CHECK_S, self._check)
         self._loop.run()
         self._listener.remove()
 

@@ -123,7 +123,8 @@ class Terminal:
         old, self.connection = self.connection, connection
         if old is not None:
             old.close()
-        self._stop_waiting_for_server()
+        self._cancel("server")
+        self._keep_from = None
         log = self._log
         position = min(max(position, log.start), log.end)
         in_force, *later = log.sizes(position)

@@ -1,0 +1,157 @@
+"""What a real agent takes for busy, and sleep."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from wormux.protocol.agent_link import Busy, Ended, Input, Open, Refused, Sleep, Stopped
+
+from .harness import BASH, PLAIN, Agent, until
+
+WORK = {
+    "in the foreground": (b"sleep 1000\r", "sleep"),
+    "in the background": (b"sleep 1000 &\r", "sleep"),
+    "stopped": (b"sleep 1000\r", "sleep"),
+    "in a session of its own": (b"setsid sleep 1000\r", "sleep"),
+    "forked twice": (b"(setsid sh -c 'sleep 1000 & sleep 1000' >/dev/null 2>&1 &)\r", "sh and 2 more"),
+    "in place of the shell": (b"exec sleep 1000\r", "sleep"),
+    "several": (b"sleep 1000 | sleep 1000 | sleep 1000\r", "sleep and 2 more"),
+    "a loop of the shell": (b"while :; do :; done\r", "bash"),
+}
+
+
+@pytest.mark.parametrize(("keys", "sentence"), WORK.values(), ids=WORK)
+def test_work_keeps_the_sandbox_awake(agent: Agent, keys: bytes, sentence: str) -> None:
+    control = agent.control()
+    pane = agent.shell("p1")
+    assert control.welcome.busy is None
+    pane.type(keys)
+    control.await_busy(sentence)
+    if sentence == "sleep" and keys == WORK["stopped"][0]:
+        pane.type(b"\x1a")
+        pane.await_output(b"Stopped")
+    refused = control.sleep()
+    assert isinstance(refused, Refused)
+    assert sentence in refused.reason
+    assert agent.process.poll() is None
+    assert isinstance(control.sleep(force=True), Stopped)
+    assert pane.next(Ended).exit.asleep
+    assert agent.wait() == 0
+    assert agent.descendants() == {}
+    assert not agent.socket.exists()
+
+
+def test_busy_names_the_pane(agent: Agent) -> None:
+    control = agent.control()
+    agent.shell("p1")
+    agent.shell("p2").type(b"sleep 1000\r")
+    assert control.await_busy("sleep") == Busy("sleep", "p2")
+    assert agent.control().welcome.busy == "sleep"
+
+
+def test_the_end_of_work_is_noticed(agent: Agent, tmp_path: Path) -> None:
+    control = agent.control()
+    pane = agent.shell()
+    go = tmp_path / "go"
+    pane.type(f"mkfifo {go}; (cat {go} >/dev/null &)\r".encode())
+    control.await_busy("cat")
+    go.write_bytes(b"")
+    control.await_busy(None)
+    assert isinstance(control.sleep(), Stopped)
+
+
+def test_names_to_ignore_are_not_busy() -> None:
+    with Agent("--busy-ignore", "sleep") as agent:
+        control = agent.control()
+        pane = agent.shell()
+        pane.type(b"sleep 1000 & cat\r")
+        control.await_busy("cat")
+        pane.type(b"\x03")
+        control.await_busy(None)
+        assert "sleep" in agent.descendants().values()
+        assert isinstance(control.sleep(), Stopped)
+
+
+def test_a_new_program_is_seen_in_the_very_step_of_sleep(agent: Agent) -> None:
+    """No poll need have seen it before."""
+    control = agent.control()
+    pane = agent.open(argv=("/bin/sh", "-c", "echo started; exec sleep 1000"))
+    pane.await_output(b"started")
+    until(lambda: "sleep" in agent.descendants().values(), "the exec")
+    assert isinstance(control.sleep(), Refused)
+
+
+def test_sleep_ends_all_shells_at_their_prompts(agent: Agent) -> None:
+    control = agent.control()
+    panes = [agent.shell(f"p{number}") for number in range(5)]
+    for pane in panes:
+        pane.type(b"echo last\r")
+        pane.await_output(b"\nlast\r\n$ ")
+    started = time.monotonic()
+    assert isinstance(control.sleep(), Stopped)
+    assert agent.wait() == 0
+    assert time.monotonic() - started < 1.5, "no longer than the shells need"
+    for pane in panes:
+        ended = pane.next(Ended)
+        assert ended.exit.asleep
+        assert ended.position == pane.position
+        assert ended.inputs == {"client": pane.typed}
+    assert agent.descendants() == {}
+    assert not agent.socket.exists()
+
+
+def test_what_is_written_on_the_way_down_is_sent(agent: Agent) -> None:
+    control = agent.control()
+    pane = agent.open(
+        argv=("/bin/bash", "-c", "trap 'echo goodbye; exit 0' HUP; echo here; while :; do read -t 9; done")
+    )
+    pane.await_output(b"here")
+    control.sleep(force=True)
+    assert pane.next(Ended).exit.code == 0
+    assert pane.output.endswith(b"goodbye\r\n")
+
+
+def test_sleep_kills_what_does_not_hear(agent: Agent) -> None:
+    control = agent.control()
+    pane = agent.shell()
+    pane.type(
+        b"trap '' HUP TERM; (trap '' HUP TERM; setsid sleep 1000) & nohup sleep 1000 >/dev/null 2>&1 &\r"
+    )
+    until(lambda: list(agent.descendants().values()).count("sleep") == 2, "the programs")
+    assert isinstance(control.sleep(force=True), Stopped)
+    assert pane.next(Ended).exit.signal == "SIGKILL"
+    assert agent.wait() == 0
+    assert agent.descendants() == {}
+
+
+def test_nothing_starts_while_it_stops(agent: Agent) -> None:
+    control = agent.control()
+    pane = agent.open(argv=("/bin/bash", "-c", "trap '' HUP; echo here; while :; do read -t 9; done"))
+    pane.await_output(b"here")
+    control.send(Sleep(force=True))
+    pane.send(Input("client", 0, b"lost"))
+    late = agent.pane()
+    late.send(Open("p2", 1, 80, 24, 0, b"", BASH, env=PLAIN))
+    assert late.next(Refused).reason == "The sandbox is going to sleep."
+    control.next(Stopped)
+    assert pane.next(Ended).inputs == {}
+
+
+def test_an_idle_agent_uses_no_time(agent: Agent) -> None:
+    """Its own clock says so: a few wake-ups in several seconds of quiet."""
+    agent.control()
+    agent.shell().await_foreground("bash")
+    status = Path(f"/proc/{agent.process.pid}/status")
+
+    def wake_ups() -> int:
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("voluntary_ctxt"))
+        return int(line.split()[1])
+
+    until_quiet = time.monotonic() + 1.5
+    until(lambda: time.monotonic() > until_quiet, "the last look")
+    before, quiet_until = wake_ups(), time.monotonic() + 2.5
+    until(lambda: time.monotonic() > quiet_until, "a time of quiet")
+    assert wake_ups() - before <= 4
