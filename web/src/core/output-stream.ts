@@ -28,8 +28,10 @@ export class OutputStream {
   #received: number | null = null;
   /** Bytes of a redraw that are still to come. */
   #redrawLeft = 0;
-  /** Null until something was acknowledged on the present connection. */
-  #acked: number | null = null;
+  /** The last position that was acknowledged since the last replay; -1 for none. */
+  #acked = -1;
+  /** From where the 128 KiB are counted: the last acknowledgement or replay. */
+  #ackedFrom = 0;
   /** Whether a replay has come on the present connection. */
   #bound = false;
   #sink: TerminalSink | null = null;
@@ -61,7 +63,8 @@ export class OutputStream {
     if (reset) this.#clear();
     else if (this.#received === null) this.#startWhole();
     this.#bound = true;
-    this.#acked = null;
+    this.#acked = -1;
+    this.#ackedFrom = message.position;
     this.#redrawLeft = message.bytes;
     this.#received = message.position;
     this.#pass({ type: "resize", cols: message.cols, rows: message.rows });
@@ -169,10 +172,11 @@ export class OutputStream {
   }
 
   #drew(position: number): void {
-    if (!this.#bound || (this.#acked !== null && position <= this.#acked)) return;
+    if (!this.#bound || position <= this.#acked) return;
     const all = position === this.#received && this.#redrawLeft === 0;
-    if (!all && this.#acked !== null && position - this.#acked < FLOW_ACK_BYTES) return;
+    if (!all && position - this.#ackedFrom < FLOW_ACK_BYTES) return;
     this.#acked = position;
+    this.#ackedFrom = position;
     this.port.acknowledge(position);
   }
 
