@@ -34,7 +34,9 @@ export class Registry {
   /** In the order in which they were last shown. */
   readonly #terminals = new Map<PaneId, PaneTerminal>();
   readonly #shown = new Map<PaneId, Shown>();
-  readonly #renderers = new Renderers();
+  readonly #renderers = new Renderers((xterm) => {
+    for (const [id, { pace }] of this.#shown) if (this.#terminals.get(id)?.xterm === xterm) pace.call();
+  });
   readonly #unsubscribe: () => void;
   /** True while the registry itself moves the keyboard, which is then nobody's wish. */
   focusing = false;

@@ -13,7 +13,13 @@ export class Renderers {
   readonly #addons = new Map<Terminal, WebglAddon>();
   /** Those that keep a context while hidden, the longest hidden first. */
   readonly #hidden = new Set<Terminal>();
-  #usable = true;
+  readonly #lost: (terminal: Terminal) => void;
+  #usable = isAccelerated();
+
+  /** `lost`: the DOM draws this terminal from now on, with cells that may be of another size. */
+  constructor(lost: (terminal: Terminal) => void) {
+    this.#lost = lost;
+  }
 
   show(terminal: Terminal): void {
     this.#hidden.delete(terminal);
@@ -25,7 +31,10 @@ export class Renderers {
     }
     try {
       const addon = new WebglAddon();
-      addon.onContextLoss(() => this.end(terminal));
+      addon.onContextLoss(() => {
+        this.end(terminal);
+        this.#lost(terminal);
+      });
       terminal.loadAddon(addon);
       this.#addons.set(terminal, addon);
     } catch {
@@ -48,5 +57,23 @@ export class Renderers {
     } catch {
       // A lost context may refuse to be tidied; the DOM draws from now on all the same.
     }
+  }
+}
+
+const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+
+/** Without a graphics card behind it WebGL is several times slower than the DOM, and takes the processor from all else. */
+function isAccelerated(): boolean {
+  try {
+    const canvas = document.createElement("canvas");
+    const context = canvas.getContext("webgl2", { failIfMajorPerformanceCaveat: true });
+    if (context === null) return false;
+    const name =
+      context.getExtension("WEBGL_debug_renderer_info")?.UNMASKED_RENDERER_WEBGL ?? context.RENDERER;
+    const isSoftware = SOFTWARE.test(String(context.getParameter(name)));
+    context.getExtension("WEBGL_lose_context")?.loseContext();
+    return !isSoftware;
+  } catch {
+    return false;
   }
 }

@@ -51,9 +51,7 @@ export function SessionMenu() {
             className="popup sessions"
             data-testid="session-menu"
             aria-label="Sessions"
-            initialFocus={() =>
-              list.current?.querySelector<HTMLElement>("input, [aria-current=true], [data-stop]") ?? true
-            }
+            initialFocus={() => firstOf(list.current, "input", "[aria-current=true]", "[data-stop]") ?? true}
             finalFocus={() => {
               commands.focusTerminal();
               return false;
@@ -66,4 +64,13 @@ export function SessionMenu() {
       </Popover.Portal>
     </Popover.Root>
   );
+}
+
+/** What the first of these selectors that finds anything finds. */
+function firstOf(element: HTMLElement | null, ...selectors: string[]): HTMLElement | null {
+  for (const selector of selectors) {
+    const found = element?.querySelector<HTMLElement>(selector) ?? null;
+    if (found !== null) return found;
+  }
+  return null;
 }
