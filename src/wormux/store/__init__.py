@@ -1,0 +1,1 @@
+"""What outlives the server: the `Store` port, in SQLite and in memory."""
