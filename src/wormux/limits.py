@@ -199,10 +199,23 @@ BUSY_TIMEOUT_S = 5.0
 # --- HTTP --------------------------------------------------------------------------------------------------
 
 SESSION_COOKIE_S = 30 * 24 * 3600
+LOGINS = 256
+"""Browsers that may be logged in at a time; the login that ends first makes room."""
 REQUEST_HEAD_BYTES = 64 * KIB
 LOGIN_ATTEMPTS = 10
 LOGIN_ATTEMPTS_WITHIN_S = 60.0
 """Wrong tokens per peer address, before the next is refused without a look."""
+LOGIN_PEERS = 1024
+"""Peers whose wrong tokens are remembered; the one that was quiet longest is forgotten."""
+SENT_REPORT_BYTES = 128 * KIB
+"""The hub hears of bytes that a socket took at least this often: two full frames, an eighth of its window."""
+KERNEL_UNSENT_BYTES = 256 * KIB
+"""What the kernel keeps unsent for one socket. More would make urgent frames late, and the hub's count wrong."""
+PING_EVERY_S = 20.0
+PONG_WITHIN_S = 60.0
+"""A pong waits behind what the socket already took: a slow client must not be taken for a dead one."""
+ACCEPT_BACKLOG = 128
+"""Connections that the kernel keeps until they are accepted."""
 DRAIN_S = 5.0
 """How long a stopping server waits for its connections to take what they are owed."""
 
@@ -225,3 +238,4 @@ assert CHECKPOINT_AFTER_BYTES + LINK_UNSENT_BYTES <= AGENT_UNSAVED_BYTES < AGENT
 assert STOP_GRACE_S + AGENT_FLUSH_S < STOP_WITHIN_S
 assert BUSY_LOOK_AFTER_S <= BUSY_POLL_S
 assert QUIET_UPDATE_EVERY_S > UPDATE_EVERY_S
+assert SENT_REPORT_BYTES <= FLOW_RESUME_BYTES

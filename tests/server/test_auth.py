@@ -6,8 +6,8 @@ import pytest
 from starlette.datastructures import Headers
 
 from wormux.config import Config, Site
-from wormux.limits import LOGIN_ATTEMPTS, LOGIN_ATTEMPTS_WITHIN_S, SESSION_COOKIE_S
-from wormux.server.auth import LOGINS, PEERS, Attempts, Gate, Logins, Sites, Verdict, instance_id
+from wormux.limits import LOGIN_ATTEMPTS, LOGIN_ATTEMPTS_WITHIN_S, LOGIN_PEERS, LOGINS, SESSION_COOKIE_S
+from wormux.server.auth import Attempts, Gate, Logins, Sites, Verdict, instance_id
 
 PUBLIC = (
     Site("https", "example.org", "/terminals"),
@@ -108,7 +108,7 @@ class TestAttempts:
         attempts = Attempts(Clock())
         for _ in range(LOGIN_ATTEMPTS):
             attempts.count("first")
-        for number in range(PEERS):
+        for number in range(LOGIN_PEERS):
             assert attempts.exhausted("first")
             attempts.count(str(number))
         assert not attempts.exhausted("first")

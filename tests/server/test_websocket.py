@@ -9,9 +9,10 @@ from starlette.types import Message
 
 from tests.server.kit import WITHIN_S
 from wormux.ids import Channel
+from wormux.limits import SENT_REPORT_BYTES
 from wormux.server import websocket
 from wormux.server.telemetry import Counts
-from wormux.server.websocket import REPORT_BYTES, FrameLanes
+from wormux.server.websocket import FrameLanes
 
 
 @dataclass
@@ -104,13 +105,13 @@ async def test_sent_bytes_are_told_once_the_lane_is_empty(bench: Bench) -> None:
 
 
 async def test_sent_bytes_are_told_within_a_long_lane(bench: Bench) -> None:
-    frame = bytes(REPORT_BYTES // 2)
+    frame = bytes(SENT_REPORT_BYTES // 2)
     for _ in range(3):
         bench.lanes.send(frame, urgent=False)
     await bench.socket.take(2)
-    assert await bench.reported() == REPORT_BYTES
+    assert await bench.reported() == SENT_REPORT_BYTES
     await bench.socket.take()
-    assert await bench.reported() == REPORT_BYTES // 2
+    assert await bench.reported() == SENT_REPORT_BYTES // 2
 
 
 async def test_what_the_socket_has_not_taken_is_not_told(bench: Bench) -> None:

@@ -20,12 +20,7 @@ from enum import Enum
 from starlette.datastructures import Headers
 
 from wormux.config import Config, Site, is_loopback
-from wormux.limits import LOGIN_ATTEMPTS, LOGIN_ATTEMPTS_WITHIN_S, SESSION_COOKIE_S
-
-LOGINS = 256
-"""Browsers that may be logged in at a time; the login that ends first makes room."""
-PEERS = 1024
-"""Peers whose wrong attempts are remembered; the one that was quiet longest is forgotten."""
+from wormux.limits import LOGIN_ATTEMPTS, LOGIN_ATTEMPTS_WITHIN_S, LOGIN_PEERS, LOGINS, SESSION_COOKIE_S
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
@@ -107,7 +102,7 @@ class Attempts:
     def count(self, peer: str) -> None:
         self._wrong[peer] = [*self._wrong.get(peer, ()), self._now_s()][-LOGIN_ATTEMPTS:]
         self._wrong.move_to_end(peer)
-        if len(self._wrong) > PEERS:
+        if len(self._wrong) > LOGIN_PEERS:
             self._wrong.popitem(last=False)
 
 

@@ -15,17 +15,19 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from wormux.config import Config
 from wormux.errors import SetupError
-from wormux.limits import CONNECT_WITHIN_S, FRAME_BYTES, KIB, REQUEST_HEAD_BYTES
+from wormux.limits import (
+    ACCEPT_BACKLOG,
+    CONNECT_WITHIN_S,
+    FRAME_BYTES,
+    KERNEL_UNSENT_BYTES,
+    PING_EVERY_S,
+    PONG_WITHIN_S,
+    REQUEST_HEAD_BYTES,
+)
 from wormux.server.app import Application
 
-PING_EVERY_S = 20.0
-PONG_WITHIN_S = 60.0
-"""A pong waits behind what the socket already took; a slow client must not be taken for a dead one."""
-UNSENT_BYTES = 256 * KIB
-"""How much the kernel keeps unsent for one socket. More would only make urgent frames and `FramesSent` late."""
 CLOSE_WITHIN_S = 1
 """After the drain, for requests under way and sockets whose clients take nothing more."""
-BACKLOG = 128
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -42,9 +44,9 @@ def listen(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             with suppress(OSError):
-                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_UNSENT_BYTES)
         listener.bind(address)
-        listener.listen(BACKLOG)
+        listener.listen(ACCEPT_BACKLOG)
     except OSError as error:
         listener.close()
         raise SetupError(

@@ -16,15 +16,12 @@ from starlette.types import Receive, Send
 
 from wormux.hub.inputs import ClientGone, FrameReceived, FramesSent
 from wormux.ids import Channel
-from wormux.limits import DRAIN_S, FRAME_BYTES, KIB
+from wormux.limits import DRAIN_S, FRAME_BYTES, SENT_REPORT_BYTES
 from wormux.protocol.close_codes import CloseCode
 from wormux.server.driver import Driver
 from wormux.server.telemetry import Counts, log_bug
 
 logger = logging.getLogger(__name__)
-
-REPORT_BYTES = 128 * KIB
-"""The hub hears of sent bytes at least this often: an eighth of its window, two full frames."""
 
 
 class FrameLanes:
@@ -67,7 +64,7 @@ class FrameLanes:
 
     async def write(self, tell_sent: Callable[[int], None]) -> None:
         """Send until the socket is closed. `tell_sent` hears how many bytes of frames that were not urgent the
-        socket took, or were dropped: when none wait, and every `REPORT_BYTES`."""
+        socket took, or were dropped: when none wait, and every `SENT_REPORT_BYTES`."""
         self._writer = asyncio.current_task()
         try:
             while True:
@@ -77,7 +74,7 @@ class FrameLanes:
                     code, reason = self._goodbye
                     await self._send({"type": "websocket.close", "code": code, "reason": reason})
                     return
-                elif self._others and self._sent_bytes < REPORT_BYTES:
+                elif self._others and self._sent_bytes < SENT_REPORT_BYTES:
                     frame = self._others.popleft()
                     await self._send_frame(frame)
                     self._sent_bytes += len(frame)
