@@ -272,6 +272,12 @@ class ControlLink(Sandbox):
         link._loop.call_soon(link._release)  # after the step in which the caller goes on
         return link
 
+    async def look_again(self) -> None:
+        """Bring `welcome` up to date, by asking on a link of its own. Raises as `connect` does."""
+        other = await ControlLink.connect(self._path, self._life_of, _nobody, lambda _: None)
+        self.welcome = other.welcome
+        other.detach()
+
     def deliver_to(self, deliver: Callable[[SandboxEvent], None]) -> None:
         """From now on, events go there."""
         self._deliver = deliver

@@ -28,7 +28,8 @@ from wormux.sandbox.runtime_dir import default_runtime_dir, prepare_runtime_dir,
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LEAVES_WITHIN_S = 5.0
 """An agent that answers no more has this long to end before it is killed."""
-_KILLED_WITHIN_S = 2.0
+_DIES_WITHIN_S = 2.0
+"""Between an agent's last sign of life, or the signal that kills it, and the news of its death."""
 _KILL_AGAIN_S = 0.01
 _READY_FD = 3
 _RECORD = "agent.pid"
@@ -126,16 +127,28 @@ class LocalProvider(Provider):
         self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]
     ) -> ControlLink | None:
         """The link to the agent that runs, if one does."""
-        link = self._links.get(sandbox_id)
-        if link is not None and link.is_ending:
+        while (link := self._links.get(sandbox_id)) is not None:
+            if not link.is_ending:
+                await self._look_again(link)
+            if not link.is_ending:
+                link.deliver_to(deliver)
+                return link
             await link.wait_over()
-        elif link is not None:
-            link.deliver_to(deliver)
-            return link
         try:
             return await self._connect(sandbox_id, deliver)
         except AgentMissing:
             return None
+
+    async def _look_again(self, link: ControlLink) -> None:
+        """Afterwards its welcome is fresh, or it is ending."""
+        try:
+            await link.look_again()
+        except AgentMissing:
+            try:
+                async with asyncio.timeout(_DIES_WITHIN_S):
+                    await link.wait_over()
+            except TimeoutError:
+                raise SandboxError("The agent lives, but nobody can reach it: its socket is gone.") from None
 
     async def _connect(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> ControlLink:
         def life_of(pid: int) -> Life:
@@ -220,7 +233,7 @@ class LocalProvider(Provider):
             loop.remove_reader(ready)
         answer = os.read(ready, _LAST_WORDS_BYTES)
         if answer != b"ready\n":
-            await life.wait(_KILLED_WITHIN_S)
+            await life.wait(_DIES_WITHIN_S)
             reason = _presentable(answer) or _last_words(directory) or life.ended or ""
             raise SandboxError(f"The agent did not start. {reason}".strip())
 
@@ -246,7 +259,7 @@ class LocalProvider(Provider):
             return
         life.send(signal.SIGSTOP)  # so that it starts nothing more, and inherits its children's orphans
         try:
-            async with asyncio.timeout(_KILLED_WITHIN_S):
+            async with asyncio.timeout(_DIES_WITHIN_S):
                 while processes := descendants(life.pid):
                     for pid in processes:
                         with contextlib.suppress(OSError):
@@ -255,7 +268,7 @@ class LocalProvider(Provider):
         except TimeoutError:
             pass  # what the kernel holds in a call of its own ends when that returns
         life.send(signal.SIGKILL)
-        if not await life.wait(_KILLED_WITHIN_S):
+        if not await life.wait(_DIES_WITHIN_S):
             raise SandboxError("The agent does not answer and cannot be killed.")
 
     def _recorded_life(self, sandbox_id: SandboxId) -> Life | None:

@@ -116,6 +116,7 @@ class FakeProvider(Provider):
         link = self._links.get(sandbox_id)
         if link is not None and not link.events.is_over:
             link.events.deliver = deliver
+            link.welcome = self._world.agents[sandbox_id].welcome
             return link
         link = self._links[sandbox_id] = FakeSandbox(self._world.agents[sandbox_id], deliver)
         return link
@@ -158,6 +159,10 @@ class FakeAgent:
     def busy(self) -> str | None:
         """The first command that runs."""
         return next((pty.running for pty in self.ptys.values() if pty.running), None)
+
+    @property
+    def welcome(self) -> Welcome:
+        return Welcome(VERSION, self.pid, tuple(pty.info for pty in self.ptys.values()), self.busy)
 
     def look(self) -> None:
         """Say who is busy, if that changed."""
@@ -407,7 +412,7 @@ class FakeSandbox(Sandbox):
 
     def __init__(self, agent: FakeAgent, deliver: Callable[[SandboxEvent], None]) -> None:
         self.events: Outbox[SandboxEvent] = Outbox(deliver)
-        self.welcome = Welcome(VERSION, agent.pid, tuple(pty.info for pty in agent.ptys.values()), agent.busy)
+        self.welcome = agent.welcome
         self._agent = agent
         agent.links.append(self.events)
 

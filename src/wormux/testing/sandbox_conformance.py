@@ -158,6 +158,13 @@ class SandboxConformance:
             second = await provider.start(BOX, ignore)
             assert first.welcome.pid == second.welcome.pid
 
+    async def test_a_sandbox_that_is_found_again_knows_its_terminals_of_now(self) -> None:
+        async with self.sandbox() as (provider, sandbox, _):
+            await Pane(sandbox, open_request()).opened()
+            for again in (await provider.start(BOX, ignore), await provider.find(BOX, ignore)):
+                assert again is not None
+                assert [info.pane_id for info in again.welcome.terminals] == ["pane-1"]
+
     async def test_many_starts_at_once_give_one_agent(self) -> None:
         async with self.provider() as provider:
             starts = [provider.start(BOX, ignore) for _ in range(20)]
@@ -436,13 +443,10 @@ class SandboxConformance:
     async def _terminals(
         self, provider: Provider, are_so: Callable[[tuple[TerminalInfo, ...]], bool]
     ) -> None:
-        """Until the agent's own list of its terminals is right. It sends the list only when linked up with, so it
-        is asked again and again."""
+        """Until the agent's own list of its terminals is right. It sends the list only to those who look, so it is
+        looked at again and again."""
         async with asyncio.timeout(WITHIN_S):
             while True:
-                sandbox = await provider.find(BOX, ignore)
-                assert sandbox is not None
-                sandbox.detach()
                 sandbox = await provider.find(BOX, ignore)
                 assert sandbox is not None
                 if are_so(sandbox.welcome.terminals):
