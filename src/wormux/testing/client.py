@@ -70,7 +70,7 @@ class ScriptedClient:
         """Every control message of the present connection."""
         self.acks_layout = True
         """Send `layout_ack` for every update, as a client must; tests may hold it back."""
-        self._address = f"ws{url.rstrip('/').removeprefix('http')}/ws"
+        self._address = _socket_address(url)
         self._headers = dict(headers or {})
         if token is not None:
             self._headers.setdefault("Authorization", f"Bearer {token}")
@@ -139,9 +139,11 @@ class ScriptedClient:
         )
         await self.wait_for(lambda: self._greeted, "a state")
 
-    async def reconnect(self, *, resume: bool = True) -> None:
-        """After `cut` or the server's end: the same client, on a new connection."""
+    async def reconnect(self, url: str | None = None, *, resume: bool = True) -> None:
+        """After `cut` or the server's end: the same client, on a new connection; to another address if one is given."""
         await self._end()
+        if url is not None:
+            self._address = _socket_address(url)
         await self.connect(resume=resume)
 
     async def cut(self) -> None:
@@ -479,6 +481,10 @@ def _over(closed: ConnectionClosed) -> ConnectionOver:
     if closed.rcvd is None:
         return ConnectionOver(_ABNORMAL, "the connection broke")
     return ConnectionOver(closed.rcvd.code, closed.rcvd.reason)
+
+
+def _socket_address(url: str) -> str:
+    return f"ws{url.rstrip('/').removeprefix('http')}/ws"
 
 
 def _camel(name: str) -> str:

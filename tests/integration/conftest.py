@@ -1,0 +1,51 @@
+"""Servers for the tests: each with its own data directory, and nothing left of them afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wormux.testing.server_process import ServerProcess
+
+from .kit import BASH, PROMPT, MakeServer
+
+
+def _factory(folder: Path) -> Iterator[MakeServer]:
+    home = folder / "home"
+    home.mkdir()
+    env = {
+        "HOME": str(home),
+        "HISTFILE": "",
+        "INPUTRC": "/dev/null",
+        "LANG": "C.UTF-8",
+        "PS1": PROMPT,
+        "SHELL": "/bin/bash",
+    }
+    servers: list[ServerProcess] = []
+
+    def make(*options: str, shell: str = BASH, name: str = "data", start: bool = True) -> ServerProcess:
+        server = ServerProcess(folder / name, "--shell", shell, *options, env=env)
+        servers.append(server)
+        if start:
+            server.start()
+        return server
+
+    yield make
+    for server in servers:
+        server.stop_all()
+        notes = [path.read_text() for path in server.data_dir.glob("sandboxes/*/agent.log")]
+        assert not [text for text in (server.stderr, *notes) if "Traceback" in text]
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[MakeServer]:
+    yield from _factory(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One for all tests of a file that are content with a session of their own."""
+    for make in _factory(tmp_path_factory.mktemp("server")):
+        yield make("--idle-timeout", "never")
