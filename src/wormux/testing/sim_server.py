@@ -1,0 +1,293 @@
+"""The server around one simulated hub: carries out its effects, as the driver does, into lanes.
+
+It holds what dies with a server process: links, sockets, the timer, saves that are not done.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, assert_never
+
+from wormux.errors import SandboxError, StoreError
+from wormux.hub import effects as e
+from wormux.hub import inputs as i
+from wormux.hub.hub import Hub
+from wormux.hub.settings import HubSettings
+from wormux.ids import ConnectionId, PaneId, SandboxId, UserId
+from wormux.protocol.agent_link import Opened, Refused, Stopped
+from wormux.store.memory import MemoryStore
+from wormux.testing.sim_agent import SandboxSays, SimAgent
+from wormux.testing.sim_lanes import Lanes
+from wormux.testing.sim_links import ControlLink, TerminalHears, TerminalLink
+from wormux.testing.sim_machine import SimMachine
+from wormux.testing.sim_socket import SimSocket
+
+USER = UserId("user")
+
+
+class Surroundings(Protocol):
+    """What a server stands in."""
+
+    lanes: Lanes
+    machine: SimMachine
+    store: MemoryStore
+
+    def moment(self) -> i.Moment: ...
+
+    def serial(self) -> int: ...
+
+    def on_effect(self, effect: e.Effect) -> None: ...
+
+    def on_stepped(self) -> None: ...
+
+
+class SimServer:
+    """One server process, from its start to its end."""
+
+    def __init__(self, around: Surroundings, settings: HubSettings) -> None:
+        self.hub = Hub(settings, around.store.load(USER))
+        self.timer_at_s: float | None = None
+        self.sockets: dict[ConnectionId, SimSocket] = {}
+        self.terminals: dict[tuple[PaneId, int], TerminalLink] = {}
+        self.sandboxes: dict[SandboxId, ControlLink] = {}
+        self.asked: dict[SandboxId, list[e.Effect]] = {}
+        """Wakes and finds that are not answered."""
+        self.saves = 0
+        """How many were asked for."""
+        self._around = around
+        self._over = False
+        self._linking: list[ControlLink] = []
+        """The hub has not heard of them yet."""
+        self._connections = 0
+
+    def start(self) -> None:
+        self._carry_out_all(self.hub.start(self._around.moment()))
+
+    def step(self, event: i.Input) -> None:
+        """Feed the hub."""
+        if not self._over:
+            self._carry_out_all(self.hub.step(self._around.moment(), event))
+
+    def accept(self) -> SimSocket:
+        """A WebSocket was opened."""
+        self._connections += 1
+        connection_id = ConnectionId(1000 * self._around.serial() + self._connections)
+
+        def sent(count: int) -> None:
+            self.step(i.FramesSent(connection_id, count))
+
+        socket = self.sockets[connection_id] = SimSocket(self._around.lanes, connection_id, sent)
+        self.step(i.ClientConnected(connection_id))
+        return socket
+
+    def gone(self, connection_id: ConnectionId) -> None:
+        """A WebSocket is closed."""
+        if self.sockets.pop(connection_id, None) is not None:
+            self.step(i.ClientGone(connection_id))
+
+    def fire_timer(self) -> None:
+        self.timer_at_s = None
+        self.step(i.TimerFired())
+
+    def kill(self) -> None:
+        """The process ends without a word; what its peers were sent already still arrives at them."""
+        self._over = True
+        for socket in self.sockets.values():
+            socket.cut()
+        for terminal in self.terminals.values():
+            terminal.detach()
+        for sandbox in (*self.sandboxes.values(), *self._linking):
+            sandbox.done()
+        self._around.lanes.drop("store")
+        for sandbox_id in self.asked:
+            self._around.lanes.drop("provider", sandbox_id)
+
+    # --- Effects -----------------------------------------------------------------------------------------
+
+    def _carry_out_all(self, effects: list[e.Effect]) -> None:
+        for effect in effects:
+            self._around.on_effect(effect)
+            self._carry_out(effect)
+        self._around.on_stepped()
+
+    def _carry_out(self, effect: e.Effect) -> None:
+        match effect:
+            case e.SendFrame(connection_id, frame, urgent):
+                if connection_id in self.sockets:
+                    self.sockets[connection_id].send(frame, urgent=urgent)
+            case e.DropUnsent(connection_id, channel):
+                if connection_id in self.sockets:
+                    self.sockets[connection_id].drop(channel)
+            case e.CloseClient(connection_id, code, _):
+                if connection_id in self.sockets:
+                    self.sockets[connection_id].close(code, lambda: self.gone(connection_id))
+            case e.WriteTerminal(pane_id, generation, data):
+                if (link := self.terminals.get((pane_id, generation))) is not None:
+                    link.write(data)
+            case e.ResizeTerminal(pane_id, generation, cols, rows):
+                if (link := self.terminals.get((pane_id, generation))) is not None:
+                    link.resize(cols, rows)
+            case e.OpenTerminal():
+                self._open(effect)
+            case e.CloseTerminal(sandbox_id, pane_id, generation):
+                self._close(sandbox_id, pane_id, generation)
+            case e.ForgetTerminal(pane_id, generation):
+                if (link := self.terminals.pop((pane_id, generation), None)) is not None:
+                    link.forget()
+            case e.WakeSandbox() | e.FindSandbox() | e.DestroySandbox():
+                self._ask_provider(effect)
+            case e.StopSandbox(sandbox_id, force):
+                self._stop(sandbox_id, force=force)
+            case e.Save(save_id, change):
+                self.saves += 1
+                self._around.lanes.lane("store").post(lambda: self._save(e.Save(save_id, change)))
+            case e.SetTimer(at_s):
+                self.timer_at_s = at_s
+            case _:
+                assert_never(effect)
+
+    def _save(self, effect: e.Save) -> None:
+        try:
+            self._around.store.apply(USER, effect.change)
+        except StoreError:
+            self.step(i.SaveFailed(effect.save_id))
+        else:
+            self.step(i.Saved(effect.save_id))
+
+    # --- Sandboxes ---------------------------------------------------------------------------------------
+
+    def _ask_provider(self, effect: e.WakeSandbox | e.FindSandbox | e.DestroySandbox) -> None:
+        lane = self._around.lanes.lane("provider", effect.sandbox_id)
+        self.asked.setdefault(effect.sandbox_id, []).append(effect)
+        lane.post(lambda: self._provide(effect))
+
+    def _provide(self, effect: e.WakeSandbox | e.FindSandbox | e.DestroySandbox) -> None:
+        """The provider does what it was asked for, one thing after the other for each sandbox."""
+        machine, sandbox_id = self._around.machine, effect.sandbox_id
+        agent: SimAgent | None = None
+        try:
+            match effect:
+                case e.WakeSandbox():
+                    agent = machine.start(sandbox_id)
+                case e.FindSandbox():
+                    agent = machine.find(sandbox_id)
+                case e.DestroySandbox():
+                    self._cut(sandbox_id, "The sandbox was destroyed.", dead=True)
+                    machine.destroy(sandbox_id)
+        except SandboxError as error:
+            self._answered(effect)
+            self.step(i.SandboxInput(sandbox_id, i.SandboxFailed(str(error))))
+            return
+        if agent is not None:
+            self._link(sandbox_id, agent, effect)
+            return
+        self._answered(effect)
+        if isinstance(effect, e.DestroySandbox):
+            self.step(i.SandboxInput(sandbox_id, i.SandboxDestroyed()))
+        else:
+            self.step(i.SandboxInput(sandbox_id, i.SandboxMissing()))
+
+    def _link(self, sandbox_id: SandboxId, agent: SimAgent, effect: e.Effect) -> None:
+        """The control link; the hub hears of it when its first word is delivered."""
+        link = ControlLink(self._around.lanes, agent, sandbox_id, self._around.serial(), self._sandbox_said)
+        welcome = agent.welcome
+        self._linking.append(link)
+
+        def linked() -> None:
+            self._linking.remove(link)
+            older = self.sandboxes.get(sandbox_id)
+            self.sandboxes[sandbox_id] = link
+            if older is not None:
+                older.done()
+            self._answered(effect)
+            self.step(i.SandboxInput(sandbox_id, i.SandboxAwake(welcome)))
+
+        link.post_first(linked)
+
+    def _answered(self, effect: e.Effect) -> None:
+        assert isinstance(effect, e.WakeSandbox | e.FindSandbox | e.DestroySandbox)
+        self.asked[effect.sandbox_id].remove(effect)
+        if not self.asked[effect.sandbox_id]:
+            del self.asked[effect.sandbox_id]
+
+    def _sandbox_said(self, link: ControlLink, event: SandboxSays | str) -> None:
+        sandbox_id = link.sandbox_id
+        if self.sandboxes.get(sandbox_id) is not link:
+            link.done()
+            return
+        if isinstance(event, str | Stopped):
+            del self.sandboxes[sandbox_id]
+            link.done()
+        told = i.SandboxLost(event) if isinstance(event, str) else event
+        self.step(i.SandboxInput(sandbox_id, told))
+
+    def _stop(self, sandbox_id: SandboxId, *, force: bool) -> None:
+        link = self.sandboxes.get(sandbox_id)
+        if link is not None:
+            link.sleep(force=force)
+            return
+        lost = i.SandboxInput(sandbox_id, i.SandboxLost("The sandbox is not linked."))
+        self._around.lanes.lane("driver").post(lambda: self.step(lost))
+
+    def _cut(
+        self, sandbox_id: SandboxId, reason: str, *, dead: bool = False, keep_words: bool = False
+    ) -> None:
+        """Every link to the sandbox's agent breaks."""
+        agent = self._around.machine.agents.get(sandbox_id)
+        for terminal in list(self.terminals.values()):
+            if terminal.agent is agent:
+                terminal.break_off(reason, dead=dead, keep_words=keep_words)
+        if sandbox_id in self.sandboxes:
+            self.sandboxes[sandbox_id].break_off(reason, keep_words=keep_words)
+        for link in self._linking:
+            if link.sandbox_id == sandbox_id:
+                link.break_off(reason, keep_words=True)
+
+    def cut_sandbox(self, sandbox_id: SandboxId, *, keep_words: bool = False) -> None:
+        """Its links break; the agent lives."""
+        self._cut(sandbox_id, "The link to the sandbox broke.", keep_words=keep_words)
+
+    def kill_agent(self, sandbox_id: SandboxId, *, keep_words: bool = False) -> None:
+        """Its agent dies with all its terminals."""
+        agent = self._around.machine.awake(sandbox_id)
+        if agent is not None:
+            self._cut(sandbox_id, "The agent was killed by SIGKILL.", dead=True, keep_words=keep_words)
+            agent.die()
+
+    # --- Terminals ---------------------------------------------------------------------------------------
+
+    def _open(self, effect: e.OpenTerminal) -> None:
+        request = effect.request
+        key = (PaneId(request.pane_id), request.generation)
+        control = self.sandboxes.get(effect.sandbox_id)
+        if control is None:
+            lost = i.TerminalInput(*key, i.TerminalLost("The sandbox is not linked."))
+            self._around.lanes.lane("driver").post(lambda: self.step(lost))
+            return
+        older = self.terminals.pop(key, None)
+        if older is not None:
+            older.detach()
+        self.terminals[key] = TerminalLink(
+            self._around.lanes, control.agent, request, self._around.serial(), self._terminal_said
+        )
+
+    def _terminal_said(self, link: TerminalLink, event: TerminalHears) -> None:
+        key = (link.pane_id, link.generation)
+        if self.terminals.get(key) is not link:
+            return
+        if isinstance(event, i.TerminalLost | Refused):
+            del self.terminals[key]
+            link.done()
+        elif isinstance(event, Opened) and link.pty is not None:
+            link.pty.known = True
+        self.step(i.TerminalInput(*key, event))
+
+    def _close(self, sandbox_id: SandboxId, pane_id: PaneId, generation: int) -> None:
+        link = self.terminals.pop((pane_id, generation), None)
+        if link is not None:
+            link.close()
+        elif sandbox_id in self.sandboxes:
+            self.sandboxes[sandbox_id].close_terminal(pane_id)
+
+    def connected(self, pane_id: PaneId) -> bool:
+        """A live terminal stands behind the pane, as far as was delivered here."""
+        return any(link.opened for key, link in self.terminals.items() if key[0] == pane_id)

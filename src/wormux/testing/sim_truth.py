@@ -1,0 +1,115 @@
+"""What must hold in a `HubWorld`, compared with what the terminals really printed and were given.
+
+Checked as it happens, so that a failure points at the delivery that brought it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wormux.hub.effects import WriteTerminal
+from wormux.hub.hub import Hub
+from wormux.hub.notices import MODES_OFF
+from wormux.ids import PaneId
+from wormux.limits import CONNECTION_UNSENT_BYTES
+from wormux.testing.errors import expect
+from wormux.testing.sim_agent import SimPty, Written
+from wormux.testing.sim_client import SimClient
+from wormux.testing.sim_input import Handed, SimInput
+
+if TYPE_CHECKING:
+    from wormux.testing.hub_world import HubWorld
+
+
+class SimTruth:
+    """The other side's books."""
+
+    def __init__(self) -> None:
+        self.server = 1
+        """Which server process this is."""
+        self._outputs: dict[PaneId, dict[int, int]] = {}
+        """By pane: what clients saw at each position."""
+        self._streams: dict[tuple[str, str], SimInput] = {}
+        """By client key and pane: whose stream it is."""
+
+    # --- Output ------------------------------------------------------------------------------------------
+
+    def saw(self, ptys: list[SimPty], pane_id: PaneId, position: int, data: bytes) -> None:
+        """A client got `data` at `position`: the same for everybody, and what a terminal printed there, or the
+        server itself at a terminal's end."""
+        seen = self._outputs.setdefault(pane_id, {})
+        for at, byte in enumerate(data, position):
+            expect(seen.setdefault(at, byte) == byte, "A position never names two different bytes.")
+        at = position
+        while at < position + len(data):
+            rest = data[at - position :]
+            count = max((_common(pty, at, rest) for pty in ptys), default=0)
+            if not count:
+                notice = rest[: len(MODES_OFF)]
+                expect(notice in MODES_OFF, "Output is what terminals printed.")
+                count = len(notice)
+            at += count
+
+    # --- Terminals ---------------------------------------------------------------------------------------
+
+    def opened(self, machine: object, pty: SimPty) -> None:
+        """A fresh terminal for a pane: whatever it had before must be over, or never have been known."""
+        from wormux.testing.sim_machine import SimMachine
+
+        assert isinstance(machine, SimMachine)
+        for other in machine.ptys[PaneId(pty.pane_id)]:
+            if other is not pty:
+                expect(not other.lives or not other.known, "A pane's living terminal is not replaced.")
+
+    # --- Input -------------------------------------------------------------------------------------------
+
+    def note_key(self, effect: WriteTerminal, hub: Hub, clients: list[SimClient]) -> None:
+        """The hub writes for a client, under the name that agents know."""
+        key = (effect.input.client_id, effect.pane_id)
+        if key in self._streams:
+            return
+        client_id = hub.world.client_of(effect.input.client_id)
+        for client in clients:
+            if client.client_id == client_id:
+                self._streams[key] = client.input(effect.pane_id)
+
+    def written(self, pty: SimPty, written: Written) -> None:
+        """A terminal was given input."""
+        stream = self._streams.get((written.client_key, pty.pane_id))
+        if stream is None:
+            return  # an anonymous client's
+        end = written.position + len(written.data)
+        handed = Handed(written.position, end, pty.generation, self.server)
+        may_repeat = all(
+            other.server != self.server and other.generation < pty.generation
+            for other in stream.handed
+            if other.end > written.position
+        )
+        stream.hand(written.data, handed, may_repeat=may_repeat)
+
+    def server_died(self, hub: Hub, clients: list[SimClient]) -> None:
+        """What it had named to nobody yet is excused: a dead server's notices are lost."""
+        for pane in hub.world.panes.values():
+            for client in clients:
+                if client.client_id in pane.streams and pane.id in client.inputs:
+                    excused = client.inputs[pane.id].excused
+                    excused += [(start, end) for start, end, _ in pane.streams[client.client_id].notices]
+
+    # --- Every step --------------------------------------------------------------------------------------
+
+    def check_step(self, world: HubWorld) -> None:
+        """What holds after every step of the hub."""
+        for socket in world.server.sockets.values():
+            expect(socket.unsent <= CONNECTION_UNSENT_BYTES, "Unsent bytes are bounded.")
+        channels = [pane.channel for pane in world.hub.world.panes.values()]
+        expect(len(set(channels)) == len(channels), "No two panes have one channel.")
+
+
+def _common(pty: SimPty, at: int, data: bytes) -> int:
+    """How many bytes of `data` the terminal printed at `at`."""
+    if not pty.begin <= at < pty.end:
+        return 0
+    printed = pty.history[at - pty.begin : at - pty.begin + len(data)]
+    if printed == data[: len(printed)]:
+        return len(printed)
+    return next(index for index, byte in enumerate(printed) if byte != data[index])
