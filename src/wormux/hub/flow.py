@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from wormux.hub.connection import Connection, View
 from wormux.hub.effects import DropUnsent, SendFrame
+from wormux.hub.lifecycle import PanePhase
 from wormux.hub.pane import Pane
 from wormux.hub.timers import Wait
 from wormux.hub.world import World
@@ -114,8 +115,10 @@ class Flow:
     def _start(self, connection: Connection, pane: Pane, view: View) -> bool:
         """The first `replay`; false if it has to wait."""
         resume = view.resume
-        if resume is not None and resume > pane.log.end and pane.surviving and pane.attempt is not None:
-            return False  # the agent is being asked, and may have these bytes
+        if resume is not None and resume > pane.log.end:
+            asking = pane.surviving and pane.phase != PanePhase.FAILED
+            if asking or (pane.connected and resume <= pane.coming_end):
+                return False  # the agent may have these bytes, or has said so
         if connection.unsent > CONNECTION_UNSENT_BYTES // 2:
             self._fall_behind(connection, view)
             return False

@@ -97,6 +97,8 @@ class Pane:
     """Of the newest terminal that was asked for."""
     position_mark: int = 0
     """Stored: no byte at or past it is sent."""
+    coming_end: int = 0
+    """Output before it is on its way: the agent said that it has it."""
     phase: PanePhase = PanePhase.STARTING
     terminal: Terminal | None = None
     attempt: Attempt | None = None

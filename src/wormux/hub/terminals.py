@@ -78,6 +78,7 @@ class Terminals:
             return
         if event.position > pane.log.end:
             pane.log.jump(event.position, ParserState.UNKNOWN)
+        pane.coming_end = event.end
         if event.sizes:
             pane.log.mark_size(event.sizes[0].cols, event.sizes[0].rows)
         pane.attempt = None
@@ -211,6 +212,7 @@ class Terminals:
             pane.move(PaneEvent.GAVE_UP)
             pane.woken = False
             pane.retry_at_s = None
+            self._flow.pump_all(pane)  # who waited for the agent's answer gets a redraw
         else:
             pane.move(PaneEvent.ATTEMPT_FAILED)
             self._retry_later(pane)
