@@ -106,9 +106,8 @@ class Flow:
         view.position = view.acked = position
         view.size = (size.cols, size.rows)
         view.redraw_at_s = self._world.now.mono_s
-        self._replay(
-            connection, pane, view, len(data), reset=True, skipped=max(0, position - (since or position))
-        )
+        skipped = 0 if since is None else max(0, position - since)
+        self._replay(connection, pane, view, len(data), reset=True, skipped=skipped)
         for start in range(0, len(data), OUTPUT_FRAME_BYTES):
             self._send(connection, encode_frame(pane.channel, data[start : start + OUTPUT_FRAME_BYTES]))
 
