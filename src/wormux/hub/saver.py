@@ -157,7 +157,7 @@ class Saver:
         """The step is over: save what is dirty, if it is time."""
         if self._world.rev > self._rev_mark - REV_MARK // 2:
             self._dirty.meta = True
-        if self._dirty.empty or self._saving:
+        if self._dirty.empty or self._must_wait:
             return
         due_s = self._saved_at_s + SAVE_EVERY_S
         if self._world.now.mono_s >= due_s:
@@ -165,13 +165,19 @@ class Saver:
         else:
             self._world.timers.set(Wait.SAVE, None, due_s)
 
+    @property
+    def _must_wait(self) -> bool:
+        """What is saved now would overwrite a plan that is saved and not carried out yet, or be overwritten by one
+        that is carried out and not saved yet."""
+        return bool(self._saving or self._active or self._overdue)
+
     def flush(self, *, exact: bool = False) -> None:
         """Save what is dirty now. With `exact`, streams that have no terminal are marked just behind their end:
         nothing more will be sent."""
         self._exact |= exact
         if self._overdue and self._overdue_id is None:
             self._overdue_id = self._save(self._overdue[0])
-        if self._dirty.empty or self._saving:
+        if self._dirty.empty or self._must_wait:
             return
         dirty, self._dirty = self._dirty, _Dirty()
         change = self._change(dirty)
@@ -185,6 +191,7 @@ class Saver:
             self._active = None
             self._note_marks(plan.change)
             self._answer(job, plan.commit())
+            self.finish()  # before the next plan, which would make it wait again
         elif self._saving is not None and self._saving[0] == save_id:
             _, dirty, change = self._saving
             self._saving = None
@@ -193,8 +200,7 @@ class Saver:
         elif self._overdue_id == save_id:
             self._overdue_id = None
             self._overdue.popleft()
-            if self._overdue:
-                self.flush()
+            self.flush()
         self._work()
 
     def failed(self, save_id: int) -> None:
