@@ -227,9 +227,6 @@ class Saver:
         """Take up the next job, if none is under way."""
         while self._jobs and self._active is None:
             job = self._jobs.popleft()
-            if self._overdue and job.connection_id is not None:
-                self._refuse(job, Refusal(ErrorCode.STORAGE, _STORAGE))
-                continue
             try:
                 plan = job.make_plan()
             except Refusal as refusal:
@@ -237,6 +234,8 @@ class Saver:
                 continue
             if plan.change == Change():
                 self._answer(job, plan.commit())
+            elif self._overdue and job.connection_id is not None:
+                self._refuse(job, Refusal(ErrorCode.STORAGE, _STORAGE))
             elif self._overdue:
                 self._overdue.append(plan.change)
                 plan.commit()
