@@ -114,6 +114,20 @@ def test_what_is_written_on_the_way_down_is_sent(agent: Agent) -> None:
     assert pane.output.endswith(b"goodbye\r\n")
 
 
+def test_a_slow_server_gets_everything_before_it_is_told_of_the_stop(agent: Agent) -> None:
+    control = agent.control()
+    pane = agent.open(argv=("/usr/bin/yes",))
+    pane.await_output(b"y\r\n" * 1000)
+    control.send(Sleep(force=True))
+    until(lambda: not agent.descendants(), "the end of the processes")
+    assert control.all_of(Stopped) == []
+    ended = pane.next(Ended)
+    assert ended.position == pane.position
+    assert set(pane.output) == set(b"y\r\n")
+    control.next(Stopped)
+    assert agent.wait() == 0
+
+
 def test_sleep_kills_what_does_not_hear(agent: Agent) -> None:
     control = agent.control()
     pane = agent.shell()

@@ -18,6 +18,8 @@ from wormux.protocol.agent_link import Ended
 
 from .harness import Agent, until
 
+QUICK = ("--check-s", "0.05")
+
 
 def test_the_socket_is_the_users_own(agent: Agent) -> None:
     assert agent.socket.stat().st_mode & 0o777 == 0o600
@@ -140,7 +142,7 @@ def test_it_ends_when_its_data_directory_is_gone(agent: Agent, made_anew: bool) 
 
 
 def test_without_server_and_shells_it_ends() -> None:
-    with Agent("--linger-s", "0.1") as agent:
+    with Agent(*QUICK, "--linger-s", "0.1") as agent:
         pane = agent.shell()
         pane.type(b"exit\r")
         pane.close()
@@ -149,40 +151,40 @@ def test_without_server_and_shells_it_ends() -> None:
 
 
 def test_a_fresh_agent_that_nobody_wants_ends() -> None:
-    with Agent("--linger-s", "0.1") as agent:
+    with Agent(*QUICK, "--linger-s", "0.1") as agent:
         assert agent.wait() == 0
 
 
 def test_with_a_server_it_stays_without_shells() -> None:
-    with Agent("--linger-s", "0") as agent:
+    with Agent(*QUICK, "--linger-s", "0.3") as agent:
         control = agent.control()
         pane = agent.shell()
         pane.type(b"exit\r")
         pane.next(Ended)
         with pytest.raises(subprocess.TimeoutExpired):
-            agent.wait(deadline_s=2.5)
+            agent.wait(deadline_s=0.8)
         control.close()
         pane.close()
         assert agent.wait() == 0
 
 
 def test_shells_keep_it_without_a_server_but_not_for_ever() -> None:
-    with Agent("--linger-s", "0", "--orphan-s", "3") as agent:
+    with Agent(*QUICK, "--linger-s", "0.3", "--orphan-s", "1") as agent:
         agent.shell().close()
         with pytest.raises(subprocess.TimeoutExpired):
-            agent.wait(deadline_s=2.5)
+            agent.wait(deadline_s=0.8)
         assert agent.wait() == 0
         assert agent.descendants() == {}
 
 
 def test_work_without_a_shell_keeps_it() -> None:
-    with Agent("--linger-s", "0") as agent:
+    with Agent(*QUICK, "--linger-s", "0.3") as agent:
         pane = agent.shell()
         pane.type(b"nohup sleep 1000 >/dev/null 2>&1 & exit\r")
         pane.next(Ended)
         pane.close()
         with pytest.raises(subprocess.TimeoutExpired):
-            agent.wait(deadline_s=2.5)
+            agent.wait(deadline_s=0.8)
         (pid,) = agent.descendants()
         os.kill(pid, signal.SIGKILL)
         assert agent.wait() == 0

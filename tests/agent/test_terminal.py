@@ -227,7 +227,6 @@ def test_children_in_the_background_do_not_hold_up_the_end(agent: Agent) -> None
     pane = agent.shell()
     pane.type(b"nohup sleep 1000 >/dev/null 2>&1 & exit\r")
     pane.next(Ended)
-    assert "sleep" in agent.descendants().values()
     control = agent.control()
     control.await_busy("sleep")
 

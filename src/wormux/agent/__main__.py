@@ -17,8 +17,15 @@ from pathlib import Path
 from wormux.agent.agent import Agent, Options, names_to_ignore
 from wormux.agent.listener import CannotListen, Listener
 from wormux.agent.loop import Loop
-from wormux.limits import AGENT_LINGER_S, ORPHAN_S
+from wormux.limits import AGENT_CHECK_S, AGENT_LINGER_S, ORPHAN_S, SERVER_GONE_WAIT_S
 
+_TIMES = {
+    "linger-s": AGENT_LINGER_S,
+    "orphan-s": ORPHAN_S,
+    "check-s": AGENT_CHECK_S,
+    "server-wait-s": SERVER_GONE_WAIT_S,
+}
+"""Options that shorten what tests would wait for."""
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -54,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="a process that never counts as busy",
     )
-    parser.add_argument("--linger-s", type=float, default=AGENT_LINGER_S, help=argparse.SUPPRESS)
-    parser.add_argument("--orphan-s", type=float, default=ORPHAN_S, help=argparse.SUPPRESS)
+    for name, default in _TIMES.items():
+        parser.add_argument(f"--{name}", type=float, default=default, help=argparse.SUPPRESS)
     return parser
 
 
@@ -69,7 +76,14 @@ def _start(options: argparse.Namespace) -> Agent:
         raise CannotListen(f"There is no data directory: {data_dir}")
     listener = Listener(options.socket.absolute())
     os.chdir("/")  # Keeps no file system busy.
-    settings = Options(data_dir, names_to_ignore(options.busy_ignore), options.linger_s, options.orphan_s)
+    settings = Options(
+        data_dir,
+        names_to_ignore(options.busy_ignore),
+        linger_s=options.linger_s,
+        orphan_s=options.orphan_s,
+        check_s=options.check_s,
+        server_wait_s=options.server_wait_s,
+    )
     return Agent(Loop(), listener, settings)
 
 

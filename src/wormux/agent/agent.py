@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from wormux.agent.connection import Connection
@@ -32,6 +33,7 @@ from wormux.limits import (
     MIN_COLS,
     MIN_ROWS,
     ORPHAN_S,
+    SERVER_GONE_WAIT_S,
     STOP_GRACE_S,
 )
 from wormux.protocol.agent_link import (
@@ -59,6 +61,8 @@ class Options:
     busy_ignore: tuple[str, ...] = BUSY_IGNORE
     linger_s: float = AGENT_LINGER_S
     orphan_s: float = ORPHAN_S
+    check_s: float = AGENT_CHECK_S
+    server_wait_s: float = SERVER_GONE_WAIT_S
 
 
 class Agent:
@@ -96,7 +100,7 @@ class Agent:
         self._loop.on_signal(signal.SIGCHLD, self._reap)
         self._loop.on_signal(signal.SIGTERM, self._on_terminate)
         self._listen()
-        self._loop.call_after(AGENT_CHECK_S, self._check)
+        self._loop.call_after(self._options.check_s, self._check)
         self._loop.run()
         self._listener.remove()
 
@@ -205,7 +209,9 @@ class Agent:
                 f"Terminal {request.generation} of this pane is over: there was one since, or it ended."
             )
         try:
-            terminal = Terminal(self._loop, request, self._lookout.activity, self._on_over)
+            terminal = Terminal(
+                self._loop, request, self._options.server_wait_s, self._lookout.activity, self._on_over
+            )
         except CannotStart as error:
             return Refused(str(error))
         self._is_childless = False
@@ -226,7 +232,12 @@ class Agent:
 
     def _serve(self, connection: Connection, terminal: Terminal, position: int) -> None:
         self._panes[connection] = terminal
+        connection.on_progress = partial(self._on_progress, terminal)
         terminal.attach(connection, position)
+
+    def _on_progress(self, terminal: Terminal) -> None:
+        terminal.pump()
+        self._step()
 
     def _on_pane(self, terminal: Terminal, connection: Connection, message: Message) -> None:
         if isinstance(message, Input):
@@ -310,7 +321,7 @@ class Agent:
 
     def _check(self) -> None:
         """Is the agent still wanted? Looked at for as long as it lives."""
-        self._loop.call_after(AGENT_CHECK_S, self._check)
+        self._loop.call_after(self._options.check_s, self._check)
         if self._is_data_dir_gone():
             self._end(asleep=False, grace_s=0)
         elif not self._controls and not self._panes:

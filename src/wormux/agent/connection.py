@@ -33,7 +33,7 @@ class Connection:
         on_closed: Callable[[Connection, str | None], None],
     ) -> None:
         self.on_progress: Callable[[], None] | None = None
-        """Called when the peer has taken something after it had made us wait."""
+        """Called when the peer has taken something after it had made us wait, but never from inside `flush`."""
         self.closed = False
         self.sent = 0
         """Position of the next output byte that the socket has not taken."""
@@ -50,11 +50,13 @@ class Connection:
         self._frame_end = 0
         """The OUTPUT frame under way ends before this position."""
         self._ends_when_sent = False
+        self._is_blocked = False
+        """The socket took no more when it was tried last."""
         self._is_deaf = False
         """The peer takes nothing any more."""
         peer.setblocking(False)
         self._descriptor = peer.fileno()
-        self._watch(blocked=False)
+        self._watch()
 
     def follow(self, log: Log, position: int) -> None:
         """Send the output in `log` from `position` on, as it comes."""
@@ -104,10 +106,13 @@ class Connection:
             self._is_deaf = True  # It is gone, but what it said last is still to be read.
             self._notes.clear()
             self._notes_bytes = 0
+        if self._is_blocked and not blocked:
+            self._loop.call_after(0, self._progress)
+        self._is_blocked = blocked
         if self._ends_when_sent and not blocked:
             self.close()
         else:
-            self._watch(blocked)
+            self._watch()
 
     def close_when_sent(self) -> None:
         """Say what is to be said, read nothing more, and close."""
@@ -142,19 +147,23 @@ class Connection:
         self._frame_end = stop
         return True
 
-    def _watch(self, blocked: bool) -> None:
-        events = EVENT_WRITE if blocked else 0
+    def _watch(self) -> None:
+        events = EVENT_WRITE if self._is_blocked else 0
         if not self.is_behind and not self._ends_when_sent:
             events |= EVENT_READ
         self._loop.watch(self._descriptor, events, self._on_events)
 
     def _on_events(self, events: int) -> None:
         if events & EVENT_WRITE:
+            self._is_blocked = False
             self.flush()
-            if self.on_progress is not None:
-                self.on_progress()
+            self._progress()
         if events & EVENT_READ and not self.closed:
             self._receive()
+
+    def _progress(self) -> None:
+        if self.on_progress is not None:
+            self.on_progress()
 
     def _receive(self) -> None:
         try:

@@ -26,7 +26,6 @@ from wormux.limits import (
     LINK_UNSENT_BYTES,
     READY_LOOK_EVERY_S,
     READY_WITHIN_S,
-    SERVER_GONE_WAIT_S,
     STOP_GRACE_S,
 )
 from wormux.protocol.agent_link import (
@@ -45,6 +44,7 @@ from wormux.protocol.agent_link import (
 class Terminal:
     """One pty of a pane, from the start of its shell until it is forgotten.
 
+    A server that vanishes is waited for `server_wait_s`, so that what it lacks is not overwritten.
     `on_activity` is called after input and output, `on_over` once, when the shell has ended and all its output is in
     the log. Creating one raises `spawn.CannotStart`.
     """
@@ -53,6 +53,7 @@ class Terminal:
         self,
         loop: Loop,
         request: Open,
+        server_wait_s: float,
         on_activity: Callable[[], None],
         on_over: Callable[[Terminal], None],
     ) -> None:
@@ -66,6 +67,7 @@ class Terminal:
         """It is being ended by `Sleep`."""
         self.connection: Connection | None = None
         self._loop = loop
+        self._server_wait_s = server_wait_s
         self._on_activity = on_activity
         self._on_over = on_over
         self._master = started.master
@@ -138,9 +140,8 @@ class Terminal:
         if self._foreground is not None and self.exit is None:
             connection.note(self._foreground)
         self._say_ended()
-        connection.on_progress = self._pump
         connection.flush()
-        self._pump()
+        self.pump()
 
     def detach(self, connection: Connection) -> None:
         """The connection is closed. Its server may come back: for a while, nothing that it lacks is overwritten."""
@@ -149,13 +150,13 @@ class Terminal:
         self.connection = None
         if self.exit is None:
             self._keep_from = max(self._log.start, connection.sent - AGENT_UNSAVED_BYTES)
-            self._after("server", SERVER_GONE_WAIT_S, self._stop_waiting_for_server)
+            self._after("server", self._server_wait_s, self._stop_waiting_for_server)
             self._watch()
 
     def _stop_waiting_for_server(self) -> None:
         self._cancel("server")
         self._keep_from = None
-        self._pump()
+        self.pump()
 
     # --- Input and size ----------------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ class Terminal:
 
     def resize(self, cols: int, rows: int) -> None:
         """Set the size; what was written before is logged before."""
-        self._pump()
+        self.pump()
         if self.exit is not None:
             return
         size = self._log.size
@@ -205,7 +206,7 @@ class Terminal:
         self._cancel("kill")
         self._cancel("ready")
         self.refuse_input()
-        self._pump()
+        self.pump()
 
     def _kill(self) -> None:
         self._signal_foreground(signal.SIGKILL)
@@ -271,9 +272,9 @@ class Terminal:
     def _on_events(self, events: int) -> None:
         if events & EVENT_WRITE:
             self._write()
-        self._pump()
+        self.pump()
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
         """Read what may be read now; finish if the shell has ended and this was the last of it."""
         if self.exit is not None:
             return
@@ -328,7 +329,7 @@ class Terminal:
     def _try_again(self) -> None:
         self._hung_up = False
         self._write()
-        self._pump()
+        self.pump()
 
     def _write(self) -> None:
         """Hand over as much input as the terminal takes, and acknowledge it."""
