@@ -227,7 +227,10 @@ test("a session without tabs is named, and Enter makes one", () => {
   const button = within(empty).getByRole("button");
   expect(document.activeElement).toBe(button);
   fireEvent.click(button);
-  expect(core.requests).toEqual([{ type: "tab_create", sessionId: "main" }]);
+  button.blur();
+  fireEvent.keyDown(document.body, { key: "Enter" });
+  const create = { type: "tab_create", sessionId: "main" };
+  expect(core.requests).toEqual([create, create]);
 });
 
 test("no sessions", () => {

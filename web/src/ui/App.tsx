@@ -4,6 +4,7 @@ import { useEffect } from "react";
 import { Bar } from "./Bar";
 import { Confirm } from "./Confirm";
 import { ConnectionBanner } from "./ConnectionBanner";
+import type { Commands } from "./commands";
 import { Connecting, NoSessions, NoTabs, Unauthorized } from "./Empty";
 import { HelpDialog } from "./HelpDialog";
 import { Notices } from "./Notices";
@@ -16,6 +17,7 @@ export function App() {
   const { commands, shortcuts } = usePage();
   const { connection } = useModel();
   useEffect(() => shortcuts.listen(window, (action) => commands.run(action)), [shortcuts, commands]);
+  useEffect(() => keepKeyboard(commands), [commands]);
   if (connection.status === "unauthorized") return <Unauthorized />;
   return (
     <div className="app">
@@ -28,6 +30,22 @@ export function App() {
       <PageFace />
     </div>
   );
+}
+
+/**
+ * A key that goes nowhere is a lie of the page: when nothing has the keyboard any more, after a click beside everything
+ * or with what had it gone, the terminal gets it back.
+ */
+function keepKeyboard(commands: Commands): () => void {
+  const look = () =>
+    requestAnimationFrame(() => {
+      if (document.activeElement === document.body) commands.focusTerminal();
+    });
+  const events = ["focusout", "pointerup", "focus"] as const;
+  for (const event of events) window.addEventListener(event, look);
+  return () => {
+    for (const event of events) window.removeEventListener(event, look);
+  };
 }
 
 function Content() {

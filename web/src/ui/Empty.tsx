@@ -1,6 +1,6 @@
 /** What stands where panes would: nothing yet, nothing any more, or not allowed in. */
 
-import type { ReactNode } from "react";
+import { type ReactNode, useCallback, useEffect } from "react";
 import type { SessionInfo } from "../protocol/wire";
 import { usePage } from "./page";
 
@@ -12,8 +12,23 @@ function Centre({ children, testId }: { children: ReactNode; testId: string }) {
   );
 }
 
+/** Enter does the one thing that there is to do, wherever the keyboard is. */
+function useEnter(act: () => void): void {
+  useEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      if (event.key !== "Enter" || event.target !== document.body) return;
+      event.preventDefault();
+      act();
+    };
+    window.addEventListener("keydown", press);
+    return () => window.removeEventListener("keydown", press);
+  }, [act]);
+}
+
 export function NoTabs({ session }: { session: SessionInfo }) {
   const { commands, shortcuts } = usePage();
+  const create = useCallback(() => commands.newTab(session.id), [commands, session.id]);
+  useEnter(create);
   return (
     <Centre testId="no-tabs">
       <h1 className="centre-name">{session.name}</h1>
@@ -24,7 +39,7 @@ export function NoTabs({ session }: { session: SessionInfo }) {
         type="button"
         className="button button-filled"
         title={shortcuts.hint("New tab", "new_tab")}
-        onClick={() => commands.newTab(session.id)}
+        onClick={create}
       >
         New tab <kbd>Enter</kbd>
       </button>
@@ -34,6 +49,8 @@ export function NoTabs({ session }: { session: SessionInfo }) {
 
 export function NoSessions() {
   const { commands, shortcuts } = usePage();
+  const create = useCallback(() => commands.newSession("main"), [commands]);
+  useEnter(create);
   return (
     <Centre testId="no-sessions">
       <p className="centre-text">No sessions</p>
@@ -43,7 +60,7 @@ export function NoSessions() {
         type="button"
         className="button button-filled"
         title={shortcuts.hint("New session", "new_session")}
-        onClick={() => commands.newSession("main")}
+        onClick={create}
       >
         New session <kbd>Enter</kbd>
       </button>

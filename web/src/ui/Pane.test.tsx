@@ -88,6 +88,20 @@ test("the server's focus moves the keyboard, but not out of a name being typed",
   expect(core.requests).toEqual([]);
 });
 
+test("the keyboard comes back to the terminal when nothing else has it", () => {
+  const { pane, page } = renderPage(core);
+  const leave = () => {
+    (document.activeElement as HTMLElement).blur();
+    fireEvent.pointerUp(document.body);
+    act(() => vi.advanceTimersByTime(50));
+  };
+  leave();
+  expect(pane("a").contains(document.activeElement)).toBe(true);
+  act(() => page.view.open({ type: "help" }));
+  leave();
+  expect(pane("a").contains(document.activeElement)).toBe(false);
+});
+
 test("zoom shows one pane of the tab, and all again", () => {
   const { pane, page } = renderPage(core);
   act(() => page.commands.zoom("c"));

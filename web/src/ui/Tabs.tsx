@@ -60,7 +60,14 @@ function Tab({ tab, place, active, noticed, renaming, onRename }: TabProps) {
   }, [active]);
   const keys = shortcuts.tabKeys(place);
   return (
-    <div className="tab" ref={element} data-active={active} data-noticed={noticed} data-testid="tab">
+    <div
+      className="tab"
+      role="presentation"
+      ref={element}
+      data-active={active}
+      data-noticed={noticed}
+      data-testid="tab"
+    >
       {renaming ? (
         <NameField
           className="tab-field"

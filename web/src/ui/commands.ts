@@ -229,7 +229,7 @@ export class Commands {
   focusTerminal(): void {
     const view = this.#view.get();
     const tab = shownTab(this.#core.model(), view);
-    if (tab !== null) this.#registry.focus(focusedPane(tab, view));
+    if (tab !== null && view.dialog === null) this.#registry.focus(focusedPane(tab, view));
   }
 
   /** Looks at what was made, where the server did not turn to it by itself. */
