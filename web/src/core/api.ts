@@ -134,7 +134,10 @@ export interface Core {
   dismissDiscarded(id: PaneId): void;
   /** This page's own space for the pane changed. Sent only when it differs from the last wish. */
   wishSize(id: PaneId, cols: number, rows: number): void;
-  /** Rejects with `RequestError`; a request whose answer was lost rejects with code "lost" and is never repeated. */
+  /**
+   * Rejects with `RequestError`; a request whose answer was lost rejects with code "lost" and is never repeated, one
+   * without a connection with "offline". A `client_update` is remembered for later connections.
+   */
   request(request: Request): Promise<{ sessionId?: string; tabId?: string; paneId?: string }>;
   setVisiblePanes(ids: ReadonlySet<PaneId>): void;
   noteBell(id: PaneId): void;

@@ -11,7 +11,7 @@ export const BEAT_MS = 10_000;
 /** Silence after a ping that is death: a frame of 64 KiB takes ten seconds on a line of 50 kbit/s. */
 export const SILENCE_MS = 10_000;
 /** The same when there is a reason for doubt: the clock made a leap, or a person is looking. */
-export const SILENCE_IN_DOUBT_MS = 3_000;
+export const SILENCE_IN_DOUBT_MS = 5_000;
 /** A timer later than this was held up by a sleeping machine or a throttled page. */
 export const LATE_MS = 4_000;
 

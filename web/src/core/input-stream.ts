@@ -27,8 +27,12 @@ interface Flying extends Piece {
 export class InputStream {
   /** Position of the next byte to be sent. */
   #sent = 0;
-  /** All before it was acknowledged or named; null until the server said so once. */
+  /** The server has spoken of everything before it, and this page has heard it; null until it has said anything. */
   #acked: number | null = null;
+  /** The highest acknowledgement; 0 for none. */
+  #proven = 0;
+  /** Whether one has come since the last `resume`. */
+  #ackedSince = false;
   /** Named so far, so that a notice that is said again is not shown again. */
   #namedTo = 0;
   /** The position of the last `resume`. */
@@ -48,6 +52,11 @@ export class InputStream {
 
   get acked(): number | null {
     return this.#acked;
+  }
+
+  /** A server that wants to go on before this has forgotten what it acknowledged. */
+  get proven(): number {
+    return this.#proven;
   }
 
   get unackedBytes(): number {
@@ -113,7 +122,9 @@ export class InputStream {
   ack(position: number): boolean {
     if (this.#ready && position > this.#sent) return false;
     this.#settle(0, position);
-    if (this.#acked === null || position > this.#acked) this.#acked = position;
+    this.#acked = Math.max(this.#acked ?? 0, position);
+    this.#proven = Math.max(this.#proven, position);
+    this.#ackedSince = true;
     return true;
   }
 
@@ -149,16 +160,19 @@ export class InputStream {
     this.#waitingBytes += moved;
     this.#sent = position;
     this.#taken = position;
+    this.#acked ??= position;
+    this.#ackedSince = false;
     this.#namedTo = Math.min(this.#namedTo, position);
     this.#ready = true;
   }
 
   /**
    * What the server had taken at the last `resume`, and neither queues nor names, is in the terminal: its
-   * acknowledgement was lost with the connection before.
+   * acknowledgement was lost with the connection before. Not if the server has acknowledged anything since: then it
+   * says the rest too.
    */
   settleTaken(): boolean {
-    return this.#settle(0, this.#taken) !== null;
+    return !this.#ackedSince && this.#settle(0, this.#taken) !== null;
   }
 
   /** The server does not know this client: numbers start anew. Gives what was sent, whose fate nobody knows. */
@@ -166,7 +180,8 @@ export class InputStream {
     const uncertain = this.dropSent();
     this.#sent = 0;
     this.#taken = 0;
-    this.#acked = null;
+    this.#acked = 0;
+    this.#proven = 0;
     this.#namedTo = 0;
     this.#ready = true;
     return uncertain;

@@ -157,7 +157,7 @@ describe("a cut", () => {
     script.cut();
     script.core.type("a", bytes("gh"));
     script.environment.socket.open();
-    expect(script.message("connect")?.input).toEqual({ a: 2 });
+    expect(script.message("connect")?.input).toEqual({ a: 2, b: 0 });
     script.say(stateOf(["a", "b"], { input: { a: 4, b: 0 } }));
     expect(script.typed()).toEqual(["0:efgh"]);
     ack(script, 8);
@@ -199,7 +199,16 @@ describe("a cut", () => {
     // It is not what `connect` may call acknowledged: a notice on it may still be owed.
     script.cut();
     script.environment.socket.open();
-    expect(script.message("connect")?.input).toEqual({});
+    expect(script.message("connect")?.input).toEqual({ a: 0 });
+  });
+
+  test("what the server took and is still at work on counts until it is acknowledged", () => {
+    const script = greeted();
+    script.core.type("a", bytes("abcd"));
+    again(script, { a: 4 });
+    ack(script, 1);
+    pong(script);
+    expect(script.core.pane("a").unacked).toBe(3);
   });
 
   test("a window that was full before is open again", () => {
@@ -291,7 +300,7 @@ describe("a client that the server does not know", () => {
     expect(shown(script)).toEqual(["3 uncertain ent"]);
     script.core.type("a", bytes("x"));
     script.environment.socket.open();
-    expect(script.message("connect")?.input).toEqual({});
+    expect(script.message("connect")?.input).toEqual({ a: 0 });
     script.say(stateOf(["a"], { input: null }));
     expect(script.typed()).toEqual(["0:x"]);
   });
@@ -325,6 +334,20 @@ describe("a client that the server does not know", () => {
     expect(script.core.pane("a").unacked).toBe(0);
     expect(script.core.pane("b").unacked).toBe(0);
   });
+
+  test("after a reload old notices are not asked for, new ones are", () => {
+    const environment = new SimEnvironment();
+    environment.storedId = "mine";
+    const script = new Script(environment);
+    script.start();
+    environment.socket.open();
+    expect(script.message("connect")?.input).toEqual({});
+    script.say(stateOf(["a", "b"], { input: { a: 7, b: null } }));
+    script.core.type("a", bytes("x"));
+    script.cut();
+    environment.socket.open();
+    expect(script.message("connect")?.input).toEqual({ a: 7 });
+  });
 });
 
 describe("discards", () => {
@@ -357,7 +380,7 @@ describe("discards", () => {
     named(script, 0, 2);
     script.cut();
     script.environment.socket.open();
-    expect(script.message("connect")?.input).toEqual({});
+    expect(script.message("connect")?.input).toEqual({ a: 2 });
     script.say(stateOf(["a"], { input: { a: 4 } }));
     named(script, 0, 2);
     named(script, 2, 4, "uncertain");
@@ -482,6 +505,14 @@ describe("a pane that closes", () => {
     expect(
       frames.map((frame) => (frame[0] === CONTROL_CHANNEL ? readControl(frame) : string(frame))),
     ).toEqual([{ type: "layout_ack", rev: 9 }, "\u0001x"]);
+  });
+
+  test("just before the page gets a new id leaves nothing unnamed", () => {
+    const script = greeted(["a", "b"]);
+    script.core.type("a", bytes("x"));
+    script.say(without(["a", "b"], "a"));
+    script.environment.socket.end(4409);
+    expect(shown(script)).toEqual(["1 uncertain x"]);
   });
 
   test("while the page was away names what waited for it", () => {

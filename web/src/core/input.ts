@@ -36,6 +36,8 @@ export interface InputView {
   readonly discarded: readonly Discarded[];
 }
 
+const NOTHING: InputView = { unacked: 0, unackedKeys: 0, discarded: [] };
+
 interface PaneInput {
   readonly stream: InputStream;
   discarded: readonly Discarded[];
@@ -52,7 +54,7 @@ export class Input {
 
   viewOf(id: PaneId): InputView {
     const pane = this.#find(id);
-    if (pane === undefined) return { unacked: 0, unackedKeys: 0, discarded: [] };
+    if (pane === undefined) return NOTHING;
     const { unackedBytes, unackedKeys } = pane.stream;
     return { unacked: unackedBytes, unackedKeys, discarded: pane.discarded };
   }
@@ -64,7 +66,7 @@ export class Input {
     return keys;
   }
 
-  /** For `connect`: the last acknowledged position of each pane. */
+  /** For `connect`: up to where this page has heard what became of its input, for each pane. */
   positions(): Record<PaneId, number> {
     const positions: Record<PaneId, number> = {};
     for (const [id, { stream }] of this.#panes) {
@@ -177,7 +179,7 @@ export class Input {
 
   #resume(id: PaneId, pane: PaneInput, position: number): void {
     // A server that goes back behind what it acknowledged has forgotten this client, and what it had of the rest.
-    if (position < (pane.stream.acked ?? 0)) this.#restart(id, pane);
+    if (position < pane.stream.proven) this.#restart(id, pane);
     pane.stream.resume(position);
     this.#dropped(id, pane, pane.stream.dropUnwanted(), "asked");
     if (pane.stream.sentUnwanted) this.port.askDiscard(id);

@@ -174,6 +174,11 @@ describe("the model", () => {
       discarded: [],
     });
     expect(script.core.pane("z")).toBe(view);
+    const listener = vi.fn();
+    script.core.subscribePane("z", listener);
+    script.say(updateOf(STATE, { rev: 2 }));
+    expect(script.core.pane("z")).toBe(view);
+    expect(listener).not.toHaveBeenCalled();
   });
 });
 

@@ -247,6 +247,25 @@ describe("a terminal that comes later", () => {
     expect(script.message("pane_redraw")).toBeUndefined();
   });
 
+  test("and draws while it is away, is acknowledged all the same", () => {
+    const { script, sink, detach } = watched();
+    script.output(0, "abc");
+    detach();
+    sink.draw();
+    expect(acks(script)).toEqual([3]);
+  });
+
+  test("than nobody, before its pane is announced, is kept for it", () => {
+    const { script } = watched();
+    const early = new RecordingSink();
+    script.core.attach("b", early);
+    script.say(updateOf(stateOf(["a"])));
+    const both = stateOf(["a", "b"]);
+    script.say(updateOf(both, { rev: 3, panes: both.panes }), replayOf("b", 1));
+    script.output(1, "x");
+    expect(early.text).toBe("x");
+  });
+
   test("as another one asks for a redraw, and draws nothing before it", () => {
     const { script, sink, detach } = watched();
     script.output(0, "abc");

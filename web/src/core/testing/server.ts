@@ -251,10 +251,14 @@ export class SimServer {
     });
     this.#say(this.#state(known ? Object.fromEntries(positions) : null));
     for (const pane of this.panes.values()) {
-      const { notices } = pane.stream(line.clientId);
-      const acked = message.input?.[pane.id] ?? 0;
+      const { notices, taken } = pane.stream(line.clientId);
+      const acked = message.input?.[pane.id] ?? Number.POSITIVE_INFINITY;
       for (const { from, to, reason } of notices) {
         if (to > acked) this.#say({ type: "input_discarded", paneId: pane.id, from, to, reason });
+      }
+      // It may say once more how far it was, and need not.
+      if (taken > acked && !asked.includes(pane) && this.random.chance(0.5)) {
+        this.#say({ type: "input_ack", paneId: pane.id, position: taken });
       }
       this.#replay(pane, message.resume?.[pane.id]);
     }
