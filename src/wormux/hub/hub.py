@@ -122,10 +122,7 @@ class Hub:
     def _finish(self) -> list[Effect]:
         world = self._world
         self._announcer.finish()
-        if self._stopping:
-            self._saver.flush(exact=True)
-        else:
-            self._saver.finish()
+        self._saver.finish()
         next_at_s = world.timers.next_at()
         if next_at_s != self._timer_at_s:
             self._timer_at_s = next_at_s
@@ -438,3 +435,4 @@ class Hub:
         for pane in self._world.panes.values():
             self._saver.touch_checkpoint(pane)
         self._saver.touch_meta()
+        self._saver.stop()

@@ -101,7 +101,9 @@ class Saver:
         self._overdue_id: int | None = None
         self._saved_at_s = float("-inf")
         self._count = 0
-        self._exact = False
+        self._stopping = False
+        self._failing = False
+        """The last save failed."""
 
     def submit(self, job: Job) -> None:
         """Plan, save, carry out and answer, when all that was submitted before is done."""
@@ -157,6 +159,8 @@ class Saver:
         """The step is over: save what is dirty, if it is time."""
         if self._world.rev > self._rev_mark - REV_MARK // 2:
             self._dirty.meta = True
+        if self._stopping and not self._failing:
+            self.flush()
         if self._dirty.empty or self._must_wait:
             return
         due_s = self._saved_at_s + SAVE_EVERY_S
@@ -171,10 +175,13 @@ class Saver:
         that is carried out and not saved yet."""
         return bool(self._saving or self._active or self._overdue)
 
-    def flush(self, *, exact: bool = False) -> None:
-        """Save what is dirty now. With `exact`, streams that have no terminal are marked just behind their end:
-        nothing more will be sent."""
-        self._exact |= exact
+    def stop(self) -> None:
+        """The server stops: from now on, save at once. Streams that have no terminal are marked just behind their
+        end, since nothing more will be sent."""
+        self._stopping = True
+
+    def flush(self) -> None:
+        """Save what is dirty now."""
         if self._overdue and self._overdue_id is None:
             self._overdue_id = self._save(self._overdue[0])
         if self._dirty.empty or self._must_wait:
@@ -186,6 +193,7 @@ class Saver:
 
     def saved(self, save_id: int) -> None:
         """The store has it."""
+        self._failing = False
         if self._active is not None and self._active[0] == save_id:
             _, job, plan = self._active
             self._active = None
@@ -205,6 +213,7 @@ class Saver:
 
     def failed(self, save_id: int) -> None:
         """The store does not have it, nothing of it."""
+        self._failing = True
         if self._active is not None and self._active[0] == save_id:
             _, job, plan = self._active
             self._active = None
@@ -300,7 +309,7 @@ class Saver:
         )
 
     def _mark_of(self, pane: Pane) -> int:
-        if self._exact and not pane.connected and not pane.surviving:
+        if self._stopping and not pane.connected and not pane.surviving:
             return pane.log.end
         return pane.next_mark
 
