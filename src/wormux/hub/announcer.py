@@ -105,6 +105,7 @@ class Announcer:
             input=inputs,
         )
         self.send(connection, state)
+        self._bumped = False  # what follows in this step is not in this state
         for pane_id, known in request.input.items():
             pane = world.panes.get(pane_id)
             stream = pane.streams.get(client.id) if pane else None
