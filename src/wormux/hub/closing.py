@@ -40,7 +40,8 @@ class Closing:
         record = Tab(tab.id, tab.session_id, tab.name, tab.order, layout, focus).record(encode_layout(layout))
 
         def commit() -> None:
-            tab.layout = layout
+            # Shares may have been dragged while this was saved; panes come and go by plans alone.
+            tab.layout = remove_pane(tab.layout, pane_id) or layout
             if tab.focus == pane_id or tab.focus not in set(pane_ids(layout)):
                 tab.focus = focus
             self._drop([pane])
@@ -117,6 +118,7 @@ class Closing:
             del world.tabs[tab.id]
             if world.last_tab == tab.id:
                 world.last_tab = heir
+                self._saver.touch_meta()
             for client in world.clients.values():
                 if client.active_tab == tab.id:
                     client.active_tab = heir
