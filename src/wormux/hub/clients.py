@@ -70,6 +70,9 @@ class Clients:
         world.timers.cancel(Wait.FORGET, client.id)
         connection.client_id = client.id
         connection.flow = request.flow
+        for pane in world.panes.values():
+            if client.id in pane.wishes:
+                self.enforce_size(pane)
         self._saver.touch_client(client.id)
         self._announcer.greet(connection, client, self._typing.positions(client.id) if known else None)
 
