@@ -23,6 +23,9 @@ class Wait(StrEnum):
 
 Key = tuple[Wait, object]
 
+_OUTDATED = 64
+"""So many entries may be outdated, besides as many as there are deadlines, before they are thrown out."""
+
 
 class Timers:
     """Deadlines by key, on the monotonic clock in seconds."""
@@ -41,6 +44,9 @@ class Timers:
         if self._at.get(key) == at_s:
             return
         self._at[key] = at_s
+        if len(self._heap) > 2 * len(self._at) + _OUTDATED:
+            self._heap = [entry for entry in self._heap if self._at.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
         self._count += 1  # keys need not be comparable
         heapq.heappush(self._heap, (at_s, self._count, key))
 
