@@ -162,6 +162,7 @@ class Terminals:
         if not asleep and self._world.settings.exit_behavior == "close" and _ended_by_itself(event.exit):
             pane.closing = True
             self._typing.closed(pane)
+            self._announcer.pane_changed(pane)
             self._saver.submit(Job(lambda: self._closing.plan_pane(pane.id), "pane_close"))
             return
         self._over(pane)
