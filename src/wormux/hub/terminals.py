@@ -158,7 +158,7 @@ class Terminals:
         pane.closed_at_ms = self._world.now.wall_ms
         pane.reason = "" if asleep else _end_reason(event.exit)
         self._typing.answered(pane, event.inputs)
-        forget = None if asleep else ForgetTerminal(pane.id, pane.generation)
+        forget = ForgetTerminal(pane.id, pane.generation)
         if not asleep and self._world.settings.exit_behavior == "close" and _ended_by_itself(event.exit):
             pane.closing = True
             self._typing.closed(pane)
