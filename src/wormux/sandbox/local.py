@@ -258,15 +258,11 @@ class LocalProvider(Provider):
         if life is None or await life.wait(_LEAVES_WITHIN_S):
             return
         life.send(signal.SIGSTOP)  # so that it starts nothing more, and inherits its children's orphans
-        try:
+        with contextlib.suppress(
+            TimeoutError
+        ):  # what the kernel holds in a call of its own ends when that returns
             async with asyncio.timeout(_DIES_WITHIN_S):
-                while processes := descendants(life.pid):
-                    for pid in processes:
-                        with contextlib.suppress(OSError):
-                            os.kill(pid, signal.SIGKILL)
-                    await asyncio.sleep(_KILL_AGAIN_S)
-        except TimeoutError:
-            pass  # what the kernel holds in a call of its own ends when that returns
+                await _kill_descendants(life.pid)
         life.send(signal.SIGKILL)
         if not await life.wait(_DIES_WITHIN_S):
             raise SandboxError("The agent does not answer and cannot be killed.")
@@ -284,12 +280,26 @@ class LocalProvider(Provider):
         return life if start_time(pid) == started else None
 
 
+async def _kill_descendants(pid: int) -> None:
+    """Kill what it started until nothing is seen, twice in a row: a look at /proc can miss what forks meanwhile."""
+    looks_without = 0
+    while looks_without < 2:
+        processes = descendants(pid)
+        looks_without = 0 if processes else looks_without + 1
+        for process in processes:
+            with contextlib.suppress(OSError):
+                os.kill(process, signal.SIGKILL)
+        await asyncio.sleep(_KILL_AGAIN_S)
+
+
 def _record(directory: Path, pid: int) -> None:
     """Write down which process the agent is, for a later server that finds it mute."""
     started = start_time(pid)
     if started is not None:
+        path = directory / _RECORD
         with contextlib.suppress(OSError):  # a full disk: it is only for the day when the agent is mute
-            (directory / _RECORD).write_text(f"{pid} {started}\n")
+            path.touch(0o600)
+            path.write_text(f"{pid} {started}\n")
 
 
 def _open_notes(directory: Path) -> int:
