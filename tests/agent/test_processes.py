@@ -8,7 +8,7 @@ import pytest
 from wormux.agent.processes import (
     BUSY_IGNORE,
     Process,
-    Shell,
+    ShellState,
     busy,
     command_name,
     descendants,
@@ -32,7 +32,7 @@ def table(*processes: Process) -> dict[int, Process]:
 
 
 BASH = process(10, 1, "bash", tty="34816")
-AT_PROMPT = Shell("p1", 10, is_shell=True, works=False)
+AT_PROMPT = ShellState("p1", 10, is_shell=True, works=False)
 
 
 def test_reads_a_line_of_the_kernel() -> None:
@@ -82,11 +82,11 @@ def test_a_program_without_a_terminal_belongs_to_no_pane() -> None:
 
 def test_a_shell_that_became_another_program_is_busy() -> None:
     vim = replace(BASH, name="vim")
-    assert busy(table(vim), [Shell("p1", 10, is_shell=False, works=False)], ()) == Busy("vim", "p1")
+    assert busy(table(vim), [ShellState("p1", 10, is_shell=False, works=False)], ()) == Busy("vim", "p1")
 
 
 def test_a_shell_that_works_alone_is_busy_by_its_own_name() -> None:
-    works = Shell("p1", 10, is_shell=True, works=True)
+    works = ShellState("p1", 10, is_shell=True, works=True)
     assert busy(table(BASH), [works], ()) == Busy("bash", "p1")
     assert busy(table(BASH, process(20, 10, "sleep", tty="34816")), [works], ()) == Busy("sleep", "p1")
 

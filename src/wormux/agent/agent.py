@@ -94,11 +94,11 @@ class Agent:
             ignore=options.busy_ignore,
             on_busy=self._on_busy,
         )
+        loop.on_signal(signal.SIGCHLD, self._reap)
+        loop.on_signal(signal.SIGTERM, self._on_terminate)
 
     def run(self) -> None:
         """Serve until the end."""
-        self._loop.on_signal(signal.SIGCHLD, self._reap)
-        self._loop.on_signal(signal.SIGTERM, self._on_terminate)
         self._listen()
         self._loop.call_after(self._options.check_s, self._check)
         self._loop.run()
@@ -294,7 +294,7 @@ class Agent:
 
     def _reap(self) -> None:
         """Children have ended: shells, and orphans that the agent inherited."""
-        shells = {terminal.pid: terminal for terminal in (*self._living(), *self._leaving)}
+        shells = {terminal.shell.pid: terminal for terminal in (*self._living(), *self._leaving)}
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Collection, Iterable
 
 from wormux.agent.loop import Loop, Timer
-from wormux.agent.processes import Shell, busy, family
+from wormux.agent.processes import ShellState, busy, family
 from wormux.agent.terminal import Terminal
 from wormux.limits import BUSY_LOOK_AFTER_S, BUSY_LOOK_SHARE, BUSY_POLL_S
 from wormux.protocol.agent_link import Busy
@@ -53,9 +53,10 @@ class Lookout:
         processes = family(os.getpid())
         for terminal in self._living():
             terminal.look(processes)
-        shells = [terminal.as_shell() for terminal in self._living()]
+        shells = [terminal.shell.state() for terminal in self._living()]
         shells += [
-            Shell(terminal.pane_id, terminal.pid, is_shell=True, works=False) for terminal in self._ending()
+            ShellState(terminal.pane_id, terminal.shell.pid, is_shell=True, works=False)
+            for terminal in self._ending()
         ]
         seen = busy(processes, shells, self._ignore)
         ended = self._loop.time()

@@ -43,7 +43,7 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Shell:
+class ShellState:
     """The process that a living terminal was opened with."""
 
     pane_id: str
@@ -74,7 +74,7 @@ def descendants(root: int, processes: Iterable[Process]) -> dict[int, Process]:
     return {pid: process for pid, process in found.items() if process.state not in "ZX"}
 
 
-def busy(processes: Mapping[int, Process], shells: Collection[Shell], ignore: Iterable[str]) -> Busy:
+def busy(processes: Mapping[int, Process], shells: Collection[ShellState], ignore: Iterable[str]) -> Busy:
     """What sleep would break: every process but shells at their prompt and names that match `ignore`.
 
     A shell that works is named only if it does so alone, as in a loop without programs.

@@ -6,22 +6,22 @@ never over what a vanished server did not get. Does not know other terminals, no
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping
 
-from wormux.agent import prompt, spawn
+from wormux.agent import spawn
 from wormux.agent.connection import Connection
 from wormux.agent.inputs import Inputs
 from wormux.agent.log import Log
 from wormux.agent.loop import EVENT_READ, EVENT_WRITE, Loop, Timer
-from wormux.agent.processes import Process, Shell, command_name, readable
+from wormux.agent.processes import Process
+from wormux.agent.prompt import PromptMark
+from wormux.agent.shell import Shell
 from wormux.limits import (
     AGENT_DRAIN_BYTES,
     AGENT_UNSAVED_BYTES,
     BUSY_POLL_S,
-    CWD_CHARS,
     LINK_OUTPUT_BYTES,
     LINK_UNSENT_BYTES,
     READY_LOOK_EVERY_S,
@@ -60,7 +60,9 @@ class Terminal:
         started = spawn.start(request)
         self.pane_id = request.pane_id
         self.generation = request.generation
-        self.pid = started.pid
+        self.shell = Shell(
+            request.pane_id, started.pid, started.master, is_login_shell=not request.argv
+        )  # fmt: skip
         self.exit: Exit | None = None
         """None until the terminal is over."""
         self.asleep = False
@@ -76,10 +78,7 @@ class Terminal:
         self._log.append(request.preamble)
         self._inputs = Inputs()
         self._is_ready = False
-        self._mark = prompt.PromptMark()
-        self._program: prompt.Program | None = None
-        """What the shell was when it was ready; None before."""
-        self._is_login_shell = not request.argv
+        self._mark = PromptMark()
         self._foreground: Foreground | None = None
         self._keep_from: int | None = None
         """What a vanished server has for certain ends here; None if nobody is waited for."""
@@ -99,19 +98,11 @@ class Terminal:
         """For `Welcome`."""
         return TerminalInfo(self.pane_id, self.generation, self._log.start, self._log.end, self.exit)
 
-    def as_shell(self) -> Shell:
-        """For the question who is busy."""
-        now = prompt.program(self.pid)
-        is_shell = now.is_a_shell or (self._is_login_shell and now == self._program)
-        has_foreground = prompt.foreground_group(self._master) == self.pid
-        works = has_foreground and not prompt.waits(self._master, self.pid, unknown=True)
-        return Shell(self.pane_id, self.pid, is_shell, works)
-
     def look(self, processes: Mapping[int, Process]) -> None:
         """Say what is in the foreground, if that changed."""
         if self.exit is not None or (self.connection is not None and self.connection.is_behind):
             return
-        foreground = self._find_foreground(processes)
+        foreground = self.shell.foreground(processes)
         if foreground != self._foreground:
             self._foreground = foreground
             if self.connection is not None:
@@ -132,7 +123,7 @@ class Terminal:
         in_force, *later = log.sizes(position)
         connection.follow(log, position)
         opened = Opened(
-            self.pid, position, log.end, self._is_ready, self._inputs.taken, sizes=(in_force,)
+            self.shell.pid, position, log.end, self._is_ready, self._inputs.taken, sizes=(in_force,)
         )  # fmt: skip
         connection.note(opened, position)
         for mark in later:
@@ -175,7 +166,7 @@ class Terminal:
             return
         size = self._log.size
         if (size.cols, size.rows) == (cols, rows):
-            self._signal_foreground(signal.SIGWINCH)
+            self.shell.signal_foreground(signal.SIGWINCH)
         spawn.set_size(self._master, cols, rows)
         mark = self._log.resize(cols, rows)
         if self.connection is not None:
@@ -189,10 +180,8 @@ class Terminal:
         """End the shell and what it has in the foreground, as closing a terminal's window does; the stubborn are
         killed after a while."""
         self.refuse_input()
-        for number in (signal.SIGHUP, signal.SIGCONT):
-            self._signal_foreground(number)
-            self._signal_shell(number)
-        self._after("kill", STOP_GRACE_S, self._kill)
+        self.shell.hang_up()
+        self._after("kill", STOP_GRACE_S, self.shell.kill)
 
     def refuse_input(self) -> None:
         """The terminal is being ended: what it has not taken yet is left to the server."""
@@ -202,15 +191,12 @@ class Terminal:
     def reaped(self, wait_status: int) -> None:
         """The shell has ended. Its last output is still in the PTY."""
         self._wait_status = wait_status
+        self.shell.is_reaped = True
         self._ran_s = self._loop.time() - self._started_at
         self._cancel("kill")
         self._cancel("ready")
         self.refuse_input()
         self.pump()
-
-    def _kill(self) -> None:
-        self._signal_foreground(signal.SIGKILL)
-        self._signal_shell(signal.SIGKILL)
 
     def _finish(self, wait_status: int) -> None:
         """Close the PTY, which hangs up whatever still has it in the foreground, and say that it is over."""
@@ -233,17 +219,6 @@ class Terminal:
     def _say_ended(self) -> None:
         if self.exit is not None and self.connection is not None:
             self.connection.note(Ended(self.exit, self._log.end, self._inputs.written))
-
-    def _signal_shell(self, number: signal.Signals) -> None:
-        if self._wait_status is None:  # Not reaped yet, so the pid is still the shell's.
-            with contextlib.suppress(OSError):
-                os.kill(self.pid, number)
-
-    def _signal_foreground(self, number: signal.Signals) -> None:
-        group = prompt.foreground_group(self._master)
-        if group is not None:
-            with contextlib.suppress(OSError):
-                os.killpg(group, number)
 
     # --- Reading and writing the PTY ---------------------------------------------------------------------
 
@@ -349,13 +324,13 @@ class Terminal:
                 self.connection.note(InputAck(client_id, position))
             self.connection.flush()
 
-    # --- Looking at the shell ----------------------------------------------------------------------------
+    # --- Is it ready? ------------------------------------------------------------------------------------
 
     def _look_whether_ready(self) -> None:
         if self._is_ready or self._wait_status is not None:
             return
         is_late = self._loop.time() >= self._started_at + READY_WITHIN_S
-        if is_late or prompt.waits(self._master, self.pid, unknown=False):
+        if is_late or self.shell.waits():
             self._become_ready()
         else:
             self._after("ready", READY_LOOK_EVERY_S, self._look_whether_ready)
@@ -365,28 +340,11 @@ class Terminal:
             return
         self._is_ready = True
         self._cancel("ready")
-        self._program = prompt.program(self.pid)
+        self.shell.settle()
         if self.connection is not None:
             self.connection.note(Ready())
             self.connection.flush()
         self._on_activity()
-
-    def _find_foreground(self, processes: Mapping[int, Process]) -> Foreground:
-        group = prompt.foreground_group(self._master)
-        leader = processes.get(group or -1)
-        if leader is None:  # The first of a pipeline has ended.
-            leader = next((process for process in processes.values() if process.group == group), None)
-        if leader is None:
-            return Foreground(None, False, None)
-        is_shell = leader.pid == self.pid and self._is_still_the_shell()
-        return Foreground(command_name(leader), is_shell, _directory(leader.pid))
-
-    def _is_still_the_shell(self) -> bool:
-        """It has not become another program by `exec`."""
-        if self._program is None:
-            return True
-        now = prompt.program(self.pid)
-        return now == self._program or now.is_a_shell
 
     # --- Timers ------------------------------------------------------------------------------------------
 
@@ -398,15 +356,6 @@ class Terminal:
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
-
-
-def _directory(pid: int) -> str | None:
-    """Where the process is; None if that is unknown, or too long to be told whole."""
-    try:
-        path = readable(os.readlink(f"/proc/{pid}/cwd"))  # noqa: PTH115
-    except OSError:
-        return None
-    return path if len(path) <= CWD_CHARS else None
 
 
 def _signal_name(number: int) -> str:
