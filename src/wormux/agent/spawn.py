@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import wormux
 from wormux.protocol.agent_link import Open
 
 _IUTF8 = 0x4000
@@ -115,7 +114,7 @@ def make_plan(request: Open, environ: Mapping[str, str]) -> Plan:
 
 def _python_path(value: str) -> str:
     """`value` without the place from which the agent itself was loaded."""
-    ours = Path(wormux.__file__).parent.parent
+    ours = Path(__file__).parents[2]
     return os.pathsep.join(entry for entry in value.split(os.pathsep) if entry and Path(entry) != ours)
 
 
