@@ -36,7 +36,7 @@ class Attempt:
     """Of the terminal that was asked for; None while the sandbox is waited for."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Segment:
     """Input of one client, in one piece, until the terminal has it or it is named as discarded."""
 
@@ -46,6 +46,10 @@ class Segment:
     at_s: float
     """When it came."""
     settled: bool = False
+    sent: bool = False
+    """It is in flight."""
+    late: bool = False
+    """Its time was up while nobody could say whether the terminal took it."""
 
     @property
     def end(self) -> int:

@@ -90,7 +90,7 @@ class Terminals:
         pane.closed_at_ms = 0
         pane.move(PaneEvent.OPENED, Terminal(pane.generation, event.ready))
         self._world.timers.cancel(Wait.RETRY, pane.id)
-        self._typing.answered(pane, event.inputs)
+        self._typing.opened(pane, event.inputs)
         self._world.timers.cancel(Wait.EXPIRE, pane.id)
         newest = event.sizes[-1] if event.sizes else None
         if newest is None or (newest.cols, newest.rows) != (pane.cols, pane.rows):
@@ -157,7 +157,7 @@ class Terminals:
         pane.exit = None if asleep else event.exit
         pane.closed_at_ms = self._world.now.wall_ms
         pane.reason = "" if asleep else _end_reason(event.exit)
-        self._typing.answered(pane, event.inputs)
+        self._typing.ended(pane, event.inputs)
         forget = ForgetTerminal(pane.id, pane.generation)
         if not asleep and self._world.settings.exit_behavior == "close" and _ended_by_itself(event.exit):
             pane.closing = True
@@ -181,6 +181,7 @@ class Terminals:
             self._typing.lost_in_flight(pane)
             self._over(pane)
             self._saver.touch_checkpoint(pane)
+        self._typing.interrupted(pane)
         pane.failures = 0
         self._retry_later(pane)
         self._announcer.pane_changed(pane)

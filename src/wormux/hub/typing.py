@@ -55,12 +55,7 @@ class Typing:
         while pane.queue and pane.inflight_bytes < INFLIGHT_PANE_BYTES:
             segment = pane.queue.popleft()
             pane.queued_bytes -= len(segment.data)
-            pane.inflight.append(segment)
-            pane.inflight_bytes += len(segment.data)
-            key = self._world.clients[segment.client_id].key
-            self._world.effects.append(
-                WriteTerminal(pane.id, terminal.generation, Input(key, segment.position, segment.data))
-            )
+            self._write(pane, segment)
             wrote = True
         if wrote and not pane.queue:
             self._world.timers.cancel(Wait.EXPIRE, pane.id)
@@ -73,34 +68,59 @@ class Typing:
         stream = pane.streams.get(client_id)
         if stream is None:
             return
-        stream.written = max(stream.written, position)
         for segment in stream.pending:
+            if not segment.sent:
+                position = min(position, segment.position)  # what it was not given it cannot have taken
             if segment.end > position:
                 break
             if not segment.settled:
                 segment.settled = True
                 pane.inflight_bytes -= len(segment.data)
+        stream.written = max(stream.written, min(position, stream.received))
         while pane.inflight and pane.inflight[0].settled:
             pane.inflight.popleft()
         self._settle(pane, client_id, stream)
         self.drain(pane)
 
-    def answered(self, pane: Pane, inputs: dict[str, int]) -> None:
-        """The agent was asked how far it took each client's input; what it did not take waits again."""
-        for client in list(self._world.clients.values()):
-            stream = pane.streams.get(client.id)
-            position = inputs.get(client.key)
-            if position is not None:
-                if stream is None:
-                    stream = pane.streams.setdefault(client.id, InputStream())
-                if stream.received < position:  # typed to a server that is no more
-                    stream.received = stream.taken = position
-                self.taken(pane, client.id, position)
+    def opened(self, pane: Pane, inputs: dict[str, int]) -> None:
+        """A terminal stands behind the pane. `inputs` says what its agent has of each client's input: that is sent
+        again, to be acknowledged when the terminal took it; the rest waits again, unless it has waited too long."""
+        waiting: list[Segment] = []
+        for segment in self._take_back(pane):
+            position = inputs.get(self._world.clients[segment.client_id].key, 0)
+            known, rest = self._split(pane, segment, position)
+            if known is not None:
+                self._write(pane, known)
+            if rest is not None:
+                waiting.append(rest)
+        self._adopt(pane, inputs)
         self.stop_asking(pane)
-        self._requeue(pane)
-        stale_s = self._world.now.mono_s - QUEUE_WAITS_S
-        if any(segment.at_s <= stale_s for segment in pane.queue):
-            self._discard(pane, list(pane.queue), "expired")
+        self._wait_again(pane, waiting)
+        self._discard(pane, [segment for segment in waiting if segment.late], "expired")
+
+    def ended(self, pane: Pane, inputs: dict[str, int]) -> None:
+        """The terminal is over. `inputs` says how far it took each client's input; the rest waits for the next."""
+        self._adopt(pane, inputs)
+        for client in self._world.clients.values():
+            stream = pane.streams.get(client.id)
+            written = inputs.get(client.key)
+            if stream is not None and written is not None and written < stream.taken:
+                # A restarted server acknowledged what the agent had; the terminal never read it.
+                self._name(pane, client.id, written, stream.taken, "uncertain")
+        for client in self._world.clients.values():
+            if client.key in inputs:
+                self.taken(pane, client.id, inputs[client.key])
+        self.stop_asking(pane)
+        waiting = self._take_back(pane)
+        for segment in waiting:
+            segment.at_s = self._world.now.mono_s
+        self._wait_again(pane, waiting)
+
+    def interrupted(self, pane: Pane) -> None:
+        """The terminal is out of reach: what it has not acknowledged waits from now on."""
+        for segment in pane.inflight:
+            segment.at_s = self._world.now.mono_s
+        self._await_expiry(pane)
 
     def stop_asking(self, pane: Pane) -> None:
         """The agent has answered, or there is none: whoever waits for its input position gets it."""
@@ -109,18 +129,57 @@ class Typing:
                 stream.asked = False
                 self._acknowledge(pane, client_id, stream)
 
-    def _requeue(self, pane: Pane) -> None:
-        """What is in flight waits again, before everything else."""
-        waiting = [segment for segment in pane.inflight if not segment.settled]
+    def _adopt(self, pane: Pane, inputs: dict[str, int]) -> None:
+        """Take up what was typed to a server that is no more."""
+        for client in self._world.clients.values():
+            position = inputs.get(client.key)
+            if position is None:
+                continue
+            stream = pane.streams.setdefault(client.id, InputStream())
+            if stream.received < position:
+                stream.received = position
+                self.taken(pane, client.id, position)
+
+    def _take_back(self, pane: Pane) -> list[Segment]:
+        """What is in flight and not settled, which is in flight no more."""
+        segments = [segment for segment in pane.inflight if not segment.settled]
         pane.inflight.clear()
         pane.inflight_bytes = 0
-        for segment in reversed(waiting):
-            pane.queue.appendleft(segment)
-            pane.queued_bytes += len(segment.data)
-        if waiting:
+        for segment in segments:
+            segment.sent = False
+        return segments
+
+    def _wait_again(self, pane: Pane, segments: list[Segment]) -> None:
+        """These wait before everything else."""
+        pane.queue.extendleft(reversed(segments))
+        pane.queued_bytes += sum(len(segment.data) for segment in segments)
+        if segments:
             pane.queue_shown = True
-            self._await_expiry(pane)
             self._announcer.pane_changed(pane, quiet=True)
+        self._await_expiry(pane)
+
+    def _split(self, pane: Pane, segment: Segment, position: int) -> tuple[Segment | None, Segment | None]:
+        """The parts of a segment before `position` and from there on."""
+        if position <= segment.position:
+            return None, segment
+        if position >= segment.end:
+            return segment, None
+        count = position - segment.position
+        known = Segment(segment.client_id, segment.position, segment.data[:count], segment.at_s)
+        rest = Segment(segment.client_id, position, segment.data[count:], segment.at_s, late=segment.late)
+        pending = pane.streams[segment.client_id].pending
+        index = pending.index(segment)
+        pending[index] = rest
+        pending.insert(index, known)
+        return known, rest
+
+    def _write(self, pane: Pane, segment: Segment) -> None:
+        segment.sent = True
+        pane.inflight.append(segment)
+        pane.inflight_bytes += len(segment.data)
+        key = self._world.clients[segment.client_id].key
+        data = Input(key, segment.position, segment.data)
+        self._world.effects.append(WriteTerminal(pane.id, pane.generation, data))
 
     def lost_in_flight(self, pane: Pane) -> None:
         """Whether the terminal took what was in flight cannot be known any more."""
@@ -140,21 +199,17 @@ class Typing:
         self._discard(pane, [segment for segment in pane.queue if segment.client_id == client_id], "asked")
 
     def expire(self, pane: Pane) -> None:
-        """The time of the queue may be up: it goes as a whole, unless an attempt is under way."""
-        if pane.connected or not pane.queue:
+        """The time of the queue may be up: it goes as a whole, unless an attempt is under way. What is in flight may
+        have been taken; it goes when its agent says that it was not."""
+        since_s = self._waits_since(pane)
+        if pane.connected or pane.attempt is not None or since_s is None:
             return
-        oldest_s = min(segment.at_s for segment in pane.queue)
-        if pane.attempt is None and self._world.now.mono_s >= oldest_s + QUEUE_WAITS_S:
+        if self._world.now.mono_s >= since_s + QUEUE_WAITS_S:
+            for segment in pane.inflight:
+                segment.late = True
             self._discard(pane, list(pane.queue), "expired")
-        elif pane.attempt is None:
+        else:
             self._await_expiry(pane)
-
-    def forget_client(self, client_id: ClientId) -> None:
-        """The client will not come back. What it typed still goes its way until it is settled."""
-        for pane in self._world.panes.values():
-            stream = pane.streams.get(client_id)
-            if stream is not None and not stream.pending:
-                del pane.streams[client_id]
 
     def positions(self, client_id: ClientId) -> dict[PaneId, int | None]:
         """For `state.input`: up to where the client's input was received, or None while the agent is asked."""
@@ -177,8 +232,14 @@ class Typing:
                 self._await_expiry(pane)
 
     def _await_expiry(self, pane: Pane) -> None:
-        if pane.queue and not pane.connected:
-            self._world.timers.set(Wait.EXPIRE, pane.id, pane.queue[0].at_s + QUEUE_WAITS_S)
+        since_s = None if pane.connected else self._waits_since(pane)
+        if since_s is not None:
+            self._world.timers.set(Wait.EXPIRE, pane.id, since_s + QUEUE_WAITS_S)
+
+    def _waits_since(self, pane: Pane) -> float | None:
+        """Since when the oldest input waits for a terminal."""
+        waiting = (segment for segment in (*pane.inflight, *pane.queue) if not segment.settled)
+        return min((segment.at_s for segment in waiting if not segment.late), default=None)
 
     def _discard(self, pane: Pane, segments: Iterable[Segment], reason: DiscardReason) -> None:
         """Name what will never arrive, one range per client and run of pieces."""
@@ -199,18 +260,22 @@ class Typing:
         pane.queue = deque(segment for segment in pane.queue if not segment.settled)
         pane.queued_bytes = sum(len(segment.data) for segment in pane.queue)
         for client_id, client_ranges in ranges.items():
-            stream = pane.streams[client_id]
-            connection = self._world.attached(client_id)
             for start, end in client_ranges:
-                stream.notices.append((start, end, reason))
-                if len(stream.notices) > DISCARD_NOTICES:
-                    stream.notices.popleft()
-                if connection is not None and connection.greeted:
-                    message = InputDiscarded(pane_id=pane.id, from_=start, to=end, reason=reason)
-                    self._announcer.send(connection, message)
-            self._settle(pane, client_id, stream)
+                self._name(pane, client_id, start, end, reason)
+            self._settle(pane, client_id, pane.streams[client_id])
         if ranges:
             self._announcer.pane_changed(pane, quiet=True)
+
+    def _name(self, pane: Pane, client_id: ClientId, start: int, end: int, reason: DiscardReason) -> None:
+        """Tell the client what its terminal will never get, now and after a cut."""
+        notices = pane.streams[client_id].notices
+        notices.append((start, end, reason))
+        if len(notices) > DISCARD_NOTICES:
+            notices.popleft()
+        connection = self._world.attached(client_id)
+        if connection is not None and connection.greeted:
+            message = InputDiscarded(pane_id=pane.id, from_=start, to=end, reason=reason)
+            self._announcer.send(connection, message)
 
     def _settle(self, pane: Pane, client_id: ClientId, stream: InputStream) -> None:
         """Move `taken` up to the oldest piece that is still on its way, and tell the client."""
