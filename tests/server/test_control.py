@@ -9,17 +9,20 @@ from typing import Any
 
 import pytest
 
-from tests.server.kit import FakeSandbox, World, make_world
+from tests.server.kit import World, make_world
 from wormux.errors import SandboxError, SetupError
 from wormux.hub.effects import Effect, SendFrame
 from wormux.hub.inputs import FrameReceived, Input
 from wormux.ids import Channel, PaneId, SandboxId, SessionId, TabId
-from wormux.protocol.agent_link import Refused, Stopped
+from wormux.protocol.agent_link import Open, Refused
 from wormux.records import Change, Intent, PaneRecord, Rest, SessionRecord, Snapshot, TabRecord
 from wormux.sandbox.port import Lost
+from wormux.server import control
 from wormux.server.app import STORE_FILE, USER, Parts
 from wormux.server.control import list_sessions, stop_all
+from wormux.store.lock import running_server
 from wormux.store.sqlite import SqliteStore
+from wormux.testing.fake_sandbox import FakeAgent, FakeProvider, FakePty, FakeWorld
 
 SESSION = SessionRecord(SessionId("s"), SandboxId("box"), "main", 1, "local", Intent.AWAKE, 0)
 TAB = TabRecord(TabId("t"), SESSION.id, "build", 0, b'{"type":"pane","paneId":"p"}', PaneId("p"))
@@ -50,9 +53,22 @@ def world(tmp_path: Path) -> World:
     """A store with one session, and its sandbox awake."""
     world = make_world(tmp_path, port=0)
     change(world, Change(insert_sessions=(SESSION,), insert_tabs=(TAB,), insert_panes=(PANE,)))
-    world.provider.sandboxes[SESSION.sandbox_id] = FakeSandbox(lambda _: None)
-    world.provider.on_sleep = Stopped()
     return world
+
+
+@pytest.fixture
+def machine() -> FakeWorld:
+    """The session's sandbox is awake there, and its pane has a terminal."""
+    machine = FakeWorld()
+    agent = machine.agents[SESSION.sandbox_id] = FakeAgent(machine, SESSION.sandbox_id)
+    agent.ptys[PANE.id] = FakePty(agent, 1, Open(PANE.id, 1, 80, 24, 0, b"last words\r\n", ()))
+    machine.known.add(SESSION.sandbox_id)
+    return machine
+
+
+def real_parts(machine: FakeWorld) -> Parts:
+    """The real ones, with sandboxes in memory."""
+    return Parts(providers=lambda _: {"local": FakeProvider(machine)})
 
 
 def parts(world: World) -> Parts:
@@ -160,40 +176,54 @@ class TestWithoutServer:
             command(tmp_path / "none", make_world(tmp_path).parts())
         assert not (tmp_path / "none").exists()
 
-    def test_stopping_sleeps_every_sandbox_and_says_so_in_the_store(self, world: World) -> None:
-        stray = SandboxId("stray")
-        world.provider.sandboxes[stray] = FakeSandbox(lambda _: None)
-        report = stop_all(world.config.data_dir, parts(world))
-        assert (report.stopped, report.failures) == (2, [])
-        assert all(box.calls == [("sleep", True), ("detach",)] for box in world.provider.sandboxes.values())
-        assert world.provider.destroyed == []
-        assert world.provider.closed
+    def test_stopping_keeps_what_sleep_keeps(self, machine: FakeWorld, world: World) -> None:
+        report = stop_all(world.config.data_dir, real_parts(machine))
+        assert (report.stopped, report.failures) == (1, [])
+        assert machine.agents == {}
         snapshot = stored(world)
         assert [session.intent for session in snapshot.sessions] == [Intent.ASLEEP]
         assert [pane.rest for pane in snapshot.panes] == [Rest.ASLEEP]
-        assert snapshot.panes[0].closed_at_ms > 0
+        (checkpoint,) = snapshot.checkpoints
+        assert b"last words" in checkpoint.log
 
-    def test_what_sleeps_already_is_only_written_down(self, world: World) -> None:
-        world.provider.asleep.add(SESSION.sandbox_id)
-        assert stop_all(world.config.data_dir, parts(world)).stopped == 0
-        assert stored(world).sessions[0].intent is Intent.ASLEEP
+    def test_what_sleeps_already_is_left_alone(self, machine: FakeWorld, world: World) -> None:
+        machine.agents.clear()
+        report = stop_all(world.config.data_dir, real_parts(machine))
+        assert (report.stopped, report.failures) == (0, [])
+        assert machine.starts == 0
 
-    def test_what_is_being_destroyed_stays_so(self, world: World) -> None:
-        change(world, Change(update_sessions=(replace(SESSION, intent=Intent.DESTROYING),)))
-        assert stop_all(world.config.data_dir, parts(world)).stopped == 1
-        assert stored(world).sessions[0].intent is Intent.DESTROYING
+    def test_what_the_store_does_not_know_sleeps_as_well(self, machine: FakeWorld, tmp_path: Path) -> None:
+        report = stop_all(tmp_path, real_parts(machine))
+        assert (report.stopped, report.failures) == (1, [])
+        assert machine.agents == {}
 
-    @pytest.mark.parametrize("answer", [Refused("vim runs."), Lost("vim runs.")])
-    def test_what_does_not_stop_is_told_and_stays_awake(self, world: World, answer: Refused | Lost) -> None:
-        world.provider.on_sleep = answer
-        report = stop_all(world.config.data_dir, parts(world))
-        assert (report.stopped, report.failures) == (0, ["main: vim runs."])
-        assert stored(world).sessions[0].intent is Intent.AWAKE
+    def test_what_cannot_be_reached_is_told(
+        self, machine: FakeWorld, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def fail(*_: object) -> None:
+            raise SandboxError("No agent answers.")
 
-    def test_a_sandbox_that_dies_of_it_sleeps(self, world: World) -> None:
-        world.provider.on_sleep = Lost("Killed.", dead=True)
-        assert stop_all(world.config.data_dir, parts(world)).stopped == 1
+        monkeypatch.setattr(FakeProvider, "find", fail)
+        report = stop_all(world.config.data_dir, real_parts(machine))
+        assert (report.stopped, report.failures) == (0, ["main: Its sandbox is out of reach."])
 
-    def test_a_provider_that_fails_is_told(self, world: World) -> None:
-        world.provider.failure = SandboxError("No agent answers.")
-        assert stop_all(world.config.data_dir, parts(world)).failures == ["main: No agent answers."]
+    def test_what_does_not_stop_is_told(
+        self, machine: FakeWorld, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(control, "ALL_STOP_WITHIN_S", 0.2)
+        monkeypatch.setattr(FakeAgent, "stop", lambda _: None)
+        report = stop_all(world.config.data_dir, real_parts(machine))
+        assert (report.stopped, report.failures) == (0, ["main: It did not stop in time."])
+
+    @pytest.mark.parametrize("last", [Refused("vim runs."), Lost("vim runs.")])
+    def test_a_stray_that_does_not_stop_is_told(
+        self, tmp_path: Path, machine: FakeWorld, monkeypatch: pytest.MonkeyPatch, last: Refused | Lost
+    ) -> None:
+        monkeypatch.setattr(FakeAgent, "stop", lambda agent: agent.links[0].post(last))
+        report = stop_all(tmp_path, real_parts(machine))
+        assert (report.stopped, report.failures) == (0, ["box: vim runs."])
+
+    def test_leaves_no_trace_of_a_server(self, machine: FakeWorld, world: World) -> None:
+        stop_all(world.config.data_dir, real_parts(machine))
+        assert running_server(world.config.data_dir) is None
+        assert not list(world.config.data_dir.glob("*token*"))

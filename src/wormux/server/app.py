@@ -82,16 +82,17 @@ class Application:
             await self._running.driver.drain(DRAIN_S)
 
     @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
-        """From taking the data directory to giving it back; shells go on running. Raises `SetupError` and
-        `StoreRefused`."""
+    async def lifespan(self, *, listening: bool = True) -> AsyncIterator[None]:
+        """From taking the data directory to giving it back; shells go on running. Without `listening`, nobody is
+        told where to reach it. Raises `SetupError` and `StoreRefused`."""
         config = replace(self.config, data_dir=prepare_data_dir(self.config.data_dir))
         async with AsyncExitStack() as stack:
             lock = DataDirLock(config.data_dir)
             lock.acquire()
             stack.callback(lock.release)
             self._running = await self._start(config, stack)
-            lock.set_address(local_url(config.host, config.port))
+            if listening:
+                lock.set_address(local_url(config.host, config.port))
             stack.callback(self._forget)
             stack.push_async_callback(self.drain)
             yield

@@ -1,37 +1,41 @@
 """What `wormux ls` and `wormux stop --all` do: through the server of a data directory, or without one.
 
-With a server, they are a client of its WebSocket like any other. Without one, they take the data directory's lock
-themselves, so that no server starts meanwhile.
+With a server, they are a client of its WebSocket like any other. Without one, `ls` reads the store, and `stop` runs
+the application itself, without listening, so that what sleep keeps is kept by the same rules.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+import secrets
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
-from websockets.sync.client import ClientConnection, connect
 
+from wormux.config import Config
 from wormux.errors import SandboxError, SetupError
-from wormux.ids import SandboxId
-from wormux.limits import STOP_WITHIN_S
+from wormux.hub.inputs import ClientGone, FrameReceived, FramesSent
+from wormux.ids import Channel, SandboxId
+from wormux.limits import OPEN_WITHIN_S, STOP_WITHIN_S
 from wormux.protocol.agent_link import Refused, Stopped
 from wormux.protocol.frames import CONTROL_CHANNEL, encode_frame
-from wormux.records import Change, Intent, Rest, SessionRecord, Snapshot
+from wormux.records import Snapshot
 from wormux.sandbox.port import Lost, Provider, SandboxEvent
-from wormux.server.app import STORE_FILE, USER, Parts
+from wormux.server.app import STORE_FILE, USER, Application, Parts
+from wormux.server.driver import Driver
 from wormux.server.tokens import read_control_token
 from wormux.store.lock import DataDirLock, RunningServer, running_server
-from wormux.store.port import Store
 
 ANSWER_WITHIN_S = 10.0
 """A server that has not answered by then is taken for stuck."""
+ALL_STOP_WITHIN_S = OPEN_WITHIN_S + STOP_WITHIN_S + ANSWER_WITHIN_S
+"""Sandboxes stop side by side; each may have to be found first."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +47,12 @@ class Listing:
     sessions: list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class StopReport:
-    stopped: int
+    stopped: int = 0
     """Sandboxes that were awake and sleep now."""
-    failures: list[str]
-    """A sentence for each that goes on running."""
-
-
-# --- With or without a server --------------------------------------------------------------------------------
+    failures: list[str] = field(default_factory=list)
+    """A sentence for each that may go on running."""
 
 
 def list_sessions(data_dir: Path, parts: Parts) -> Listing:
@@ -62,78 +63,129 @@ def list_sessions(data_dir: Path, parts: Parts) -> Listing:
             return Listing(None, _stored_sessions(_load(data_dir, parts)))
     if not _load(data_dir, parts).sessions:  # looking must not make the first one, as attaching does
         return Listing(server.address, [])
-    with _connected(data_dir, server) as connection:
-        return Listing(server.address, _served_sessions(_state(connection)))
+    return asyncio.run(_list_through(data_dir, server))
 
 
 def stop_all(data_dir: Path, parts: Parts) -> StopReport:
     """Put every sandbox to sleep, busy or not. Raises `SetupError` and `StoreError`."""
     server = running_server(data_dir)
     if server is None:
-        with _locked(data_dir):
-            return asyncio.run(_stop_without_server(data_dir, parts))
+        return asyncio.run(_stop_without_server(data_dir, parts))
     if not _load(data_dir, parts).sessions:
-        return StopReport(0, [])
-    with _connected(data_dir, server) as connection:
-        return _stop_through_server(connection)
+        return StopReport()
+    return asyncio.run(_stop_through(data_dir, server))
 
 
-# --- Through the server --------------------------------------------------------------------------------------
+# --- A client, over a WebSocket or within this process -------------------------------------------------------
 
 
-@contextmanager
-def _connected(data_dir: Path, server: RunningServer) -> Iterator[ClientConnection]:
+class _Client(Protocol):
+    """One attached client, as far as it is needed here."""
+
+    async def send(self, frame: bytes, /) -> None: ...
+
+    async def recv(self, decode: bool | None = None) -> Any: ...
+
+
+@asynccontextmanager
+async def _connected(data_dir: Path, server: RunningServer) -> AsyncIterator[_Client]:
+    """A client of the running server. Raises `SetupError`."""
     token = read_control_token(data_dir)
     if server.address is None or token is None:
         raise SetupError("The server of this data directory is starting or stopping. Try again in a moment.")
-    headers = {"Authorization": f"Bearer {token}"}
-    address = f"ws{server.address.removeprefix('http')}/ws"
     try:
-        with connect(
-            address,
-            additional_headers=headers,
+        async with connect(
+            f"ws{server.address.removeprefix('http')}/ws",
+            additional_headers={"Authorization": f"Bearer {token}"},
             compression=None,
             proxy=None,
             max_size=None,
             open_timeout=ANSWER_WITHIN_S,
-        ) as connection:
-            yield connection
+            close_timeout=ANSWER_WITHIN_S,
+        ) as client:
+            yield client
     except (OSError, WebSocketException) as error:
-        raise SetupError(
-            f"The server at {server} does not answer: {str(error) or type(error).__name__}."
-        ) from error
+        why = str(error) or type(error).__name__
+        raise SetupError(f"The server at {server} does not answer: {why}.") from error
 
 
-def _send(connection: ClientConnection, message: Mapping[str, Any]) -> None:
-    connection.send(encode_frame(CONTROL_CHANNEL, json.dumps(message).encode()))
+class _InProcess:
+    """A client that is attached to a driver of this process: both ends of a connection."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._frames: asyncio.Queue[tuple[bytes, bool] | None] = asyncio.Queue()
+        self._connection_id = driver.connect(_Queued(self._frames))
+
+    async def send(self, frame: bytes, /) -> None:
+        self._driver.dispatch(FrameReceived(self._connection_id, frame))
+
+    async def recv(self, decode: bool | None = None) -> bytes:
+        taken = await self._frames.get()
+        if taken is None:
+            raise SetupError("Stopping was itself stopped. Try again.")
+        frame, urgent = taken
+        if not urgent:
+            self._driver.dispatch(FramesSent(self._connection_id, len(frame)))
+        return frame
+
+    def gone(self) -> None:
+        self._driver.dispatch(ClientGone(self._connection_id))
 
 
-def _messages(connection: ClientConnection, within_s: float) -> Iterator[dict[str, Any]]:
-    """Control messages as they come; terminals' bytes are passed over. Ends when the time is over."""
-    deadline_s = time.monotonic() + within_s
-    while (left_s := deadline_s - time.monotonic()) > 0:
-        try:
-            frame = connection.recv(timeout=left_s, decode=False)
-        except TimeoutError:
-            return
+class _Queued:
+    """The sending half of an in-process connection; what the hub sends is bounded by what was taken."""
+
+    def __init__(self, frames: asyncio.Queue[tuple[bytes, bool] | None]) -> None:
+        self._frames = frames
+
+    def send(self, frame: bytes, *, urgent: bool) -> None:
+        self._frames.put_nowait((frame, urgent))
+
+    def drop(self, channel: Channel) -> None:
+        """Nothing is dropped: all that waits is taken at once."""
+
+    def close(self, code: int, reason: str) -> None:
+        self._frames.put_nowait(None)
+
+
+async def _request(client: _Client, message: Mapping[str, Any]) -> None:
+    await client.send(encode_frame(CONTROL_CHANNEL, json.dumps(message).encode()))
+
+
+async def _attach(client: _Client) -> dict[str, Any]:
+    """Attach, which wakes nothing; returns the `state`. Raises `SetupError`."""
+    await _request(client, {"type": "connect", "width": 1024, "height": 768})
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            while (message := await _next_message(client))["type"] != "state":
+                pass
+    except TimeoutError:
+        raise SetupError("The server does not answer. Look into its log.") from None
+    return message
+
+
+async def _next_message(client: _Client) -> dict[str, Any]:
+    """The next control message; terminals' bytes are passed over."""
+    while True:
+        frame = await client.recv(decode=False)
         if frame[0] == CONTROL_CHANNEL:
-            yield json.loads(frame[1:])
-
-
-def _state(connection: ClientConnection) -> dict[str, Any]:
-    _send(connection, {"type": "connect", "width": 800, "height": 600})
-    for message in _messages(connection, ANSWER_WITHIN_S):
-        if message["type"] == "state":
+            message: dict[str, Any] = json.loads(frame[1:])
             return message
-    raise SetupError("The server does not answer. Look into its log.")
 
 
-def _served_sessions(state: dict[str, Any]) -> list[dict[str, Any]]:
+# --- wormux ls -----------------------------------------------------------------------------------------------
+
+
+async def _list_through(data_dir: Path, server: RunningServer) -> Listing:
+    async with _connected(data_dir, server) as client:
+        state = await _attach(client)
     tabs: dict[str, list[dict[str, Any]]] = {}
     for tab in state["tabs"]:
         panes = [{"id": pane, **state["panes"][pane]} for pane in _leaves(tab["layout"])]
         tabs.setdefault(tab["sessionId"], []).append({"id": tab["id"], "name": tab["name"], "panes": panes})
-    return [{**session, "tabs": tabs.get(session["id"], [])} for session in state["sessions"]]
+    sessions = [{**session, "tabs": tabs.get(session["id"], [])} for session in state["sessions"]]
+    return Listing(server.address, sessions)
 
 
 def _leaves(layout: dict[str, Any]) -> Iterator[str]:
@@ -141,62 +193,6 @@ def _leaves(layout: dict[str, Any]) -> Iterator[str]:
         yield layout["paneId"]
     for child in layout.get("children", ()):
         yield from _leaves(child)
-
-
-def _stop_through_server(connection: ClientConnection) -> StopReport:
-    names = {session["id"]: session["name"] for session in _awake(_state(connection))}
-    for session_id in names:
-        _send(
-            connection, {"type": "session_sleep", "sessionId": session_id, "force": True, "ref": session_id}
-        )
-    waiting, failures = set(names), []
-    for message in _messages(connection, STOP_WITHIN_S + ANSWER_WITHIN_S) if names else ():
-        if message["type"] == "error" and message.get("ref") in waiting:
-            waiting.remove(message["ref"])
-            failures.append(f"{names[message['ref']]}: {message['message']}")
-        if "sessions" in message:
-            waiting &= {session["id"] for session in _awake(message)}
-        if not waiting:
-            break
-    failures += [f"{names[session_id]}: it did not stop in time." for session_id in sorted(waiting)]
-    return StopReport(len(names) - len(failures), failures)
-
-
-def _awake(message: dict[str, Any]) -> list[dict[str, Any]]:
-    return [session for session in message["sessions"] if session["status"] != "asleep"]
-
-
-# --- Without a server ----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _locked(data_dir: Path) -> Iterator[None]:
-    if not data_dir.is_dir():
-        raise SetupError(f"There is no Wormux data directory {data_dir}.")
-    lock = DataDirLock(data_dir)
-    lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _opened_store(data_dir: Path, parts: Parts) -> Iterator[Store | None]:
-    """None where nothing was ever stored; looking makes no file."""
-    if not (data_dir / STORE_FILE).exists():
-        yield None
-        return
-    store = parts.store(data_dir)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def _load(data_dir: Path, parts: Parts) -> Snapshot:
-    with _opened_store(data_dir, parts) as store:
-        return store.load(USER) if store is not None else Snapshot()
 
 
 def _stored_sessions(snapshot: Snapshot) -> list[dict[str, Any]]:
@@ -223,32 +219,116 @@ def _stored_sessions(snapshot: Snapshot) -> list[dict[str, Any]]:
     ]
 
 
+@contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    """No server starts meanwhile."""
+    _check_exists(data_dir)
+    lock = DataDirLock(data_dir)
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _check_exists(data_dir: Path) -> None:
+    if not data_dir.is_dir():
+        raise SetupError(f"There is no Wormux data directory {data_dir}.")
+
+
+def _load(data_dir: Path, parts: Parts) -> Snapshot:
+    """Empty where nothing was ever stored; looking makes no file."""
+    if not (data_dir / STORE_FILE).exists():
+        return Snapshot()
+    store = parts.store(data_dir)
+    try:
+        return store.load(USER)
+    finally:
+        store.close()
+
+
+# --- wormux stop --all ---------------------------------------------------------------------------------------
+
+
+async def _stop_through(data_dir: Path, server: RunningServer) -> StopReport:
+    async with _connected(data_dir, server) as client:
+        return await _sleep_all(client)
+
+
 async def _stop_without_server(data_dir: Path, parts: Parts) -> StopReport:
-    with _opened_store(data_dir, parts) as store:
-        snapshot = store.load(USER) if store is not None else Snapshot()
-        known = {session.sandbox_id: session for session in snapshot.sessions}
-        stopped, failures = 0, []
-        asleep: list[SessionRecord] = []
-        providers = parts.providers(data_dir)
-        try:
-            for provider in providers.values():
-                for sandbox_id in await provider.list():
-                    session = known.get(sandbox_id)
-                    try:
-                        stopped += await _sleep(provider, sandbox_id)
-                    except SandboxError as error:
-                        failures.append(f"{session.name if session else sandbox_id}: {error}")
-                    else:
-                        asleep += [session] if session is not None else []
-        finally:
-            for provider in providers.values():
-                await provider.aclose()
-        if store is not None:
-            store.apply(USER, _slept(snapshot, asleep))
-        return StopReport(stopped, failures)
+    _check_exists(data_dir)
+    config = Config(data_dir=data_dir, token=secrets.token_urlsafe(24))
+    application = Application(config, parts)
+    async with application.lifespan(listening=False):
+        known = {session.sandbox_id for session in _load(data_dir, parts).sessions}
+        report = StopReport()
+        if known:
+            client = _InProcess(application.running().driver)
+            try:
+                report = await _sleep_all(client)
+            finally:
+                client.gone()
+        for provider in parts.providers(data_dir).values():
+            await _sleep_strays(provider, known, report)
+        return report
 
 
-async def _sleep(provider: Provider, sandbox_id: SandboxId) -> bool:
+async def _sleep_all(client: _Client) -> StopReport:
+    """Ask every session to sleep as soon as it is awake, and wait for all."""
+    report = StopReport()
+    asked: set[str] = set()
+    done: set[str] = set()
+    names: dict[str, str] = {}
+
+    def end(session_id: str, failure: str | None = None) -> None:
+        if session_id in done:
+            return
+        done.add(session_id)
+        if failure is not None:
+            report.failures.append(f"{names[session_id]}: {failure}")
+        elif session_id in asked:
+            report.stopped += 1
+
+    message = await _attach(client)
+    try:
+        async with asyncio.timeout(ALL_STOP_WITHIN_S):
+            while True:
+                for session in message.get("sessions", ()):
+                    session_id, status = session["id"], session["status"]
+                    names[session_id] = session["name"]
+                    if status == "asleep":
+                        end(session_id)
+                    elif status == "failed":
+                        end(session_id, "Its sandbox is out of reach.")
+                    elif status == "awake" and session_id not in asked:
+                        asked.add(session_id)
+                        sleep = {"type": "session_sleep", "sessionId": session_id, "force": True}
+                        await _request(client, {**sleep, "ref": session_id})
+                if message["type"] == "error" and message.get("ref") in asked:
+                    end(message["ref"], message["message"])
+                if done >= names.keys():
+                    return report
+                message = await _next_message(client)
+    except TimeoutError:
+        for session_id in names:
+            end(session_id, "It did not stop in time.")
+        return report
+
+
+async def _sleep_strays(provider: Provider, known: set[SandboxId], report: StopReport) -> None:
+    """Put to sleep what the store does not know: it was moved away, and its sandboxes were not."""
+    try:
+        for sandbox_id in await provider.list():
+            if sandbox_id not in known:
+                try:
+                    report.stopped += await _sleep_stray(provider, sandbox_id)
+                except SandboxError as error:
+                    report.failures.append(f"{sandbox_id}: {error}")
+    finally:
+        await provider.aclose()
+
+
+async def _sleep_stray(provider: Provider, sandbox_id: SandboxId) -> bool:
     """Whether it was awake. Raises `SandboxError` if it still is."""
     outcome: asyncio.Future[SandboxEvent] = asyncio.get_running_loop().create_future()
 
@@ -264,25 +344,9 @@ async def _sleep(provider: Provider, sandbox_id: SandboxId) -> bool:
         async with asyncio.timeout(STOP_WITHIN_S):
             event = await outcome
     except TimeoutError:
-        raise SandboxError("it did not stop in time.") from None
+        raise SandboxError("It did not stop in time.") from None
     finally:
         sandbox.detach()
     if isinstance(event, Refused) or (isinstance(event, Lost) and not event.dead):
         raise SandboxError(event.reason)
     return True
-
-
-def _slept(snapshot: Snapshot, sessions: list[SessionRecord]) -> Change:
-    """What the store must say of sessions whose sandboxes sleep; what was being destroyed still is."""
-    now_ms = time.time_ns() // 1_000_000
-    awake = [session for session in sessions if session.intent in (Intent.AWAKE, Intent.CREATING)]
-    ids = {session.id for session in awake}
-    tabs = {tab.id for tab in snapshot.tabs if tab.session_id in ids}
-    return Change(
-        update_sessions=tuple(replace(session, intent=Intent.ASLEEP) for session in awake),
-        update_panes=tuple(
-            replace(pane, rest=Rest.ASLEEP, closed_at_ms=now_ms)
-            for pane in snapshot.panes
-            if pane.tab_id in tabs and pane.rest is Rest.LIVE
-        ),
-    )
