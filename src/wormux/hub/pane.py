@@ -162,6 +162,11 @@ class Pane:
         return self.terminal is not None
 
     @property
+    def asking(self) -> bool:
+        """After a restart: its agent may know more of its streams than the store, and has not been heard."""
+        return self.restored and self.surviving and self.phase != PanePhase.FAILED
+
+    @property
     def sendable_end(self) -> int:
         """Output before it may be sent: the stored mark keeps positions from naming two bytes after a crash."""
         return min(self.log.end, self.position_mark)

@@ -149,6 +149,7 @@ class Sandboxes:
         for pane in self._world.panes_of(session.id):
             if pane.surviving and pane.id not in held:
                 self._terminals.gone_unseen(pane)
+        self._stop_asking(session)
         self._saver.touch_session(session.id)
         self._announcer.sessions_changed()
         self._serve(session)
@@ -165,6 +166,7 @@ class Sandboxes:
                 self._terminals.fell_asleep_unseen(pane, "The sandbox stopped while the server was away.")
             else:
                 self._terminals.attempt_failed(pane, pane.reason or "The sandbox does not run.")
+        self._stop_asking(session)
         self._announcer.sessions_changed()
 
     def failed(self, session: Session, reason: str) -> None:
@@ -173,7 +175,14 @@ class Sandboxes:
         for pane in self._world.panes_of(session.id):
             if pane.attempt is not None:
                 self._terminals.attempt_failed(pane, reason)
+        self._stop_asking(session)
         self._announcer.sessions_changed()
+
+    def _stop_asking(self, session: Session) -> None:
+        """What the sandbox has of these panes is known, or will not be."""
+        for pane in self._world.panes_of(session.id):
+            if pane.attempt is None and not pane.asking:
+                self._typing.stop_asking(pane)
 
     def lost(self, session: Session, reason: str) -> None:
         """The link to an awake sandbox broke; those of its terminals say so themselves."""

@@ -219,7 +219,8 @@ class Terminals:
             pane.move(PaneEvent.ATTEMPT_FAILED)
             self._retry_later(pane)
         self._saver.touch_pane(pane.id)
-        self._typing.stop_asking(pane)
+        if not pane.asking:
+            self._typing.stop_asking(pane)
         self._typing.expire(pane)
         self._announcer.pane_changed(pane)
 

@@ -216,7 +216,8 @@ class Typing:
         positions: dict[PaneId, int | None] = {}
         for pane in self._world.panes.values():
             stream = pane.streams.get(client_id)
-            if pane.restored and pane.attempt is not None:
+            looking = self._world.sessions[pane.session_id].phase == SandboxPhase.FINDING
+            if pane.asking or (pane.restored and (looking or pane.attempt is not None)):
                 stream = pane.streams.setdefault(client_id, InputStream())
                 stream.asked = True
             positions[pane.id] = None if stream and stream.asked else stream.received if stream else 0
