@@ -112,6 +112,8 @@ class Pane:
     """It comes from the store and has had no terminal since: an agent may know more of its streams."""
     surviving: bool = False
     """The terminal of `generation` may still run out of reach: attach before opening anew."""
+    over_generation: int = 0
+    """Of the newest terminal whose end stands in the stream: nothing it wrote can follow."""
     failures: int = 0
     """Attempts in a row that failed."""
     retry_at_s: float | None = None

@@ -139,6 +139,8 @@ class Sandboxes:
                 effect = CloseTerminal(session.sandbox_id, PaneId(info.pane_id), info.generation)
                 self._world.effects.append(effect)
                 continue
+            if pane.connected or info.generation == pane.over_generation:
+                continue  # its own link says what becomes of it, or has said it: the next terminal replaces it
             held.add(pane.id)
             pane.generation = info.generation
             pane.surviving = True
@@ -147,7 +149,7 @@ class Sandboxes:
                     pane.move(PaneEvent.WOKEN)
                 self._begin(pane)
         for pane in self._world.panes_of(session.id):
-            if pane.surviving and pane.id not in held:
+            if pane.surviving and not pane.connected and pane.id not in held:
                 self._terminals.gone_unseen(pane)
         self._stop_asking(session)
         self._saver.touch_session(session.id)

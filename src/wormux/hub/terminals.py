@@ -251,6 +251,7 @@ class Terminals:
 
     def _over(self, pane: Pane) -> None:
         """No terminal writes to the stream any more: switch off what its last program left on."""
+        pane.over_generation = pane.generation
         pane.log.append(MODES_OFF)
         pane.log.mark_size(pane.cols, pane.rows)
         self._announcer.pane_changed(pane)
