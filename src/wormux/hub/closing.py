@@ -80,7 +80,7 @@ class Closing:
             self._remove_tabs(tabs)
             del self._world.sessions[session_id]
             self._world.destroying[session.sandbox_id] = session
-            for wait in (Wait.IDLE, Wait.SLEEPS_AT):
+            for wait in (Wait.IDLE, Wait.SLEEPS_AT, Wait.FIND):
                 self._world.timers.cancel(wait, session_id)
             self._world.effects.append(DestroySandbox(session.sandbox_id, session.provider))
             self._announcer.layout_changed()

@@ -410,6 +410,8 @@ class Hub:
                     self._flow.pump(world.connections[connection_id], world.panes[pane_id])
             case Wait.RETRY if subject in world.panes:
                 self._sandboxes.retry(world.panes[subject])
+            case Wait.FIND if subject in world.sessions:
+                self._sandboxes.find(world.sessions[subject])
             case Wait.EXPIRE if subject in world.panes:
                 self._typing.expire(world.panes[subject])
             case Wait.IDLE if subject in world.sessions:

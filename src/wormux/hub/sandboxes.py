@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from wormux.errors import ErrorCode, Refusal
 from wormux.hub.announcer import Announcer
+from wormux.hub.backoff import retry_delay_s
 from wormux.hub.effects import CloseTerminal, FindSandbox, StopSandbox, WakeSandbox
 from wormux.hub.lifecycle import PaneEvent, PanePhase, SandboxEvent, SandboxPhase
 from wormux.hub.pane import Attempt, Pane
@@ -130,6 +131,7 @@ class Sandboxes:
     def awake(self, session: Session, welcome: Welcome) -> None:
         """It runs. Terminals that live there go back to their panes; those of no pane are ended."""
         session.move(SandboxEvent.AWAKE)
+        session.failures = 0
         self._active(session)
         self._note_busy(session, Busy(welcome.busy))
         held = set()
@@ -158,6 +160,9 @@ class Sandboxes:
 
     def missing(self, session: Session) -> None:
         """It was looked for, and does not run."""
+        if any(pane.connected for pane in self._world.panes_of(session.id)):
+            self.failed(session, "The sandbox does not run.")  # the ends of its terminals are on their way
+            return
         session.move(SandboxEvent.MISSING)
         trying = [pane for pane in self._world.panes_of(session.id) if pane.attempt is not None]
         if any(pane.woken for pane in trying):
@@ -178,6 +183,7 @@ class Sandboxes:
             if pane.attempt is not None:
                 self._terminals.attempt_failed(pane, reason)
         self._stop_asking(session)
+        self._find_later(session)
         self._announcer.sessions_changed()
 
     def _stop_asking(self, session: Session) -> None:
@@ -190,13 +196,31 @@ class Sandboxes:
         """The link to an awake sandbox broke; those of its terminals say so themselves."""
         session.move(SandboxEvent.LOST)
         session.stopped = False
+        session.shown_sleeps_at_ms = None
         self._note_busy(session, Busy(None))
         refusal = Refusal(ErrorCode.SANDBOX_FAILED, reason[:REASON_CHARS])
         self._answer_sleepers(session, refusal)
         for pane in self._world.panes_of(session.id):
             if pane.attempt is not None and pane.attempt.generation is None:
                 self._terminals.attempt_failed(pane, reason)
+            elif pane.queue and not pane.connected:
+                self.key(pane)  # typed while it was stopping
+            self._typing.drain(pane)
+        self._find_later(session)
         self._announcer.sessions_changed()
+
+    def find(self, session: Session) -> None:
+        """The time to look for a sandbox again whose terminals are connected."""
+        if session.phase == SandboxPhase.FAILED:
+            self._find(session)
+
+    def _find_later(self, session: Session) -> None:
+        """Without the link to its sandbox nobody says who is busy, and it cannot sleep. Panes that have lost their
+        terminals look for it by themselves."""
+        if any(pane.connected for pane in self._world.panes_of(session.id)):
+            session.failures += 1
+            delay_s = retry_delay_s(session.failures, self._world.draw())
+            self._world.timers.set(Wait.FIND, session.id, self._world.now.mono_s + delay_s)
 
     # --- Sleeping ----------------------------------------------------------------------------------------
 

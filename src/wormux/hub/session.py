@@ -34,6 +34,8 @@ class Session:
     phase: SandboxPhase = SandboxPhase.NEW
     attempt_at_s: float = float("-inf")
     """When the last attempt to start or find the sandbox began."""
+    failures: int = 0
+    """How often it was looked for in vain while terminals in it were connected."""
     active_at_s: float = 0.0
     """Last input or output."""
     busy: str | None = None

@@ -13,6 +13,7 @@ class Wait(StrEnum):
     UPDATE = "update"
     REDRAW = "redraw"
     RETRY = "retry"
+    FIND = "find"
     EXPIRE = "expire"
     IDLE = "idle"
     SLEEPS_AT = "sleeps at"

@@ -49,7 +49,7 @@ class Typing:
         """Write what waits, as far as the pane's terminal is there and ready for it."""
         terminal = pane.terminal
         session = self._world.sessions[pane.session_id]
-        if terminal is None or not terminal.ready or session.phase != SandboxPhase.AWAKE:
+        if terminal is None or not terminal.ready or session.phase == SandboxPhase.STOPPING:
             return
         wrote = False
         while pane.queue and pane.inflight_bytes < INFLIGHT_PANE_BYTES:
