@@ -26,6 +26,8 @@ class View:
     """It filled its window, and goes on when half of it is free."""
     size: tuple[int, int] = (0, 0)
     """Columns and rows that the client was last told."""
+    wanted_lines: int | None = None
+    """It asked for a redraw with so many lines of scrollback, and has not got it."""
     redraw_at_s: float = float("-inf")
     """When it last got a redraw."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from wormux.hub.connection import Connection, View
 from wormux.hub.effects import DropUnsent, SendFrame
 from wormux.hub.lifecycle import PanePhase
+from wormux.hub.log import LARGEST_REDRAW_BYTES
 from wormux.hub.pane import Pane
 from wormux.hub.timers import Wait
 from wormux.hub.world import World
@@ -22,6 +23,9 @@ from wormux.limits import (
 )
 from wormux.protocol.frames import encode_frame
 from wormux.protocol.messages import Replay, Resized, encode_control
+
+_RESERVE_BYTES = 4096
+"""Of what may wait for a socket, kept for the `replay`s and `resized` between the bytes."""
 
 
 class Flow:
@@ -50,6 +54,11 @@ class Flow:
         if view is None or connection.closing:
             return
         if not view.started and not self._start(connection, pane, view):
+            return
+        if view.wanted_lines is not None:
+            self._redraw_when_allowed(connection, pane, view)
+        if connection.unsent >= CONNECTION_UNSENT_BYTES - _RESERVE_BYTES // 2:
+            self._fall_behind(connection, view)
             return
         self._tell_size(connection, pane, view)
         while view.position < pane.sendable_end:
@@ -93,10 +102,16 @@ class Flow:
             if connection.views.pop(pane.id, None) is not None:
                 self._world.effects.append(DropUnsent(connection.id, pane.channel))
 
-    def redraw(self, connection: Connection, pane: Pane, lines: int | None = None) -> None:
+    def ask_redraw(self, connection: Connection, pane: Pane, lines: int) -> None:
+        """The client wants its terminal redrawn, as soon as the bounds allow."""
+        connection.views[pane.id].wanted_lines = lines
+        self.pump(connection, pane)
+
+    def _redraw(self, connection: Connection, pane: Pane) -> None:
         """Clear the client's terminal and send what stands in for its screen; the stream goes on behind it."""
         view = connection.views[pane.id]
-        data = pane.log.redraw(lines)
+        data = pane.log.redraw(view.wanted_lines)
+        view.wanted_lines = None
         position = pane.sendable_end
         if position < pane.log.end:  # bytes past the stored mark wait for it
             data = data[: max(0, len(data) - (pane.log.end - position))]
@@ -118,11 +133,10 @@ class Flow:
             asking = pane.surviving and pane.phase != PanePhase.FAILED
             if asking or (pane.connected and resume <= pane.coming_end):
                 return False  # the agent may have these bytes, or has said so
-        if connection.unsent > CONNECTION_UNSENT_BYTES // 2:
-            self._fall_behind(connection, view)
+        if not self._has_room_to_redraw(connection, view):
             return False
         if resume is None or not pane.log.start <= resume <= pane.sendable_end:
-            self.redraw(connection, pane)
+            self._redraw(connection, pane)
             return True
         size = pane.log.size_at(resume)
         view.started = True
@@ -132,20 +146,30 @@ class Flow:
         return True
 
     def _redraw_when_allowed(self, connection: Connection, pane: Pane, view: View) -> bool:
-        """The log no longer holds what comes next. Too soon after the last redraw, a timer asks again."""
+        """The log no longer holds what comes next, or the client asked. Too soon after the last redraw, a timer asks
+        again."""
         allowed_at_s = view.redraw_at_s + REDRAW_EVERY_S
         if self._world.now.mono_s < allowed_at_s:
             self._world.timers.set(Wait.REDRAW, (connection.id, pane.id), allowed_at_s)
             return False
-        self.redraw(connection, pane)
+        if not self._has_room_to_redraw(connection, view):
+            return False
+        self._redraw(connection, pane)
         return True
+
+    def _has_room_to_redraw(self, connection: Connection, view: View) -> bool:
+        """A redraw is sent as a whole."""
+        if connection.unsent + LARGEST_REDRAW_BYTES + _RESERVE_BYTES <= CONNECTION_UNSENT_BYTES:
+            return True
+        self._fall_behind(connection, view)
+        return False
 
     def _room(self, connection: Connection, view: View) -> int:
         """How many bytes may go out now for this view."""
         ahead = view.position - view.acked if connection.flow else connection.unsent
         if view.behind and ahead > FLOW_RESUME_BYTES:
             return 0
-        return min(FLOW_WINDOW_BYTES - ahead, CONNECTION_UNSENT_BYTES - connection.unsent)
+        return min(FLOW_WINDOW_BYTES - ahead, CONNECTION_UNSENT_BYTES - _RESERVE_BYTES - connection.unsent)
 
     def _fall_behind(self, connection: Connection, view: View) -> None:
         view.behind = True

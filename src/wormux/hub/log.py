@@ -10,6 +10,8 @@ from wormux.limits import LOG_BYTES, LOG_SIZE_MARKS, REDRAW_LOG_BYTES
 from wormux.protocol.agent_link import SizeMark
 from wormux.records import Checkpoint
 
+LARGEST_REDRAW_BYTES = LOG_BYTES // 4
+"""However many lines are asked for: it must find room in what may wait for a socket."""
 _JOIN_BELOW_BYTES = 4096
 """Pieces smaller than this are joined, so that a chatty shell does not cost an object per byte."""
 
@@ -81,7 +83,7 @@ class OutputLog:
 
     def redraw(self, lines: int | None = None) -> bytes:
         """The newest output, from a safe place on: what stands in for a redraw. With `lines`, about so many."""
-        limit = REDRAW_LOG_BYTES if lines is None else LOG_BYTES // 2
+        limit = REDRAW_LOG_BYTES if lines is None else LARGEST_REDRAW_BYTES
         _, data = self._tail(limit, lines)
         room = limit - len(data)
         if not self._backdrop or self.end - limit > self.start or room <= 0:

@@ -250,7 +250,7 @@ class Requests:
             raise Refusal(ErrorCode.INVALID, f"A redraw has 0 to {REDRAW_LINES} lines of scrollback.")
         if pane.id not in connection.views:
             raise Refusal(ErrorCode.NOT_FOUND, "This pane was not announced to this client yet.")
-        self._flow.redraw(connection, pane, pane.rows + request.lines)
+        self._flow.ask_redraw(connection, pane, pane.rows + request.lines)
 
     def layout_resize(self, _: Connection, request: m.LayoutResize) -> None:
         tab = self._world.tab(request.tab_id)
