@@ -13,11 +13,14 @@ import type { Grid } from "./fit";
 import { guardReading, resetBytes } from "./guard";
 import { muteAnswers } from "./mute";
 import { isReport } from "./reports";
+import { Scrollback } from "./scrollback";
 import type { TerminalTheme } from "./theme";
 
 const SCROLLBACK_LINES = 10_000;
 /** Asked for when a terminal has to be drawn again. */
 const REDRAW_LINES = 1_000;
+/** As much as a server gives and a terminal keeps. */
+const DEEP_LINES = SCROLLBACK_LINES;
 const FIRST_REDRAW_MS = 0;
 const REDRAW_CAP_MS = 30_000;
 /** A terminal that held this long is taken to be well again. */
@@ -44,6 +47,7 @@ export class PaneTerminal implements TerminalSink {
   readonly #detach: () => void;
   readonly #unsubscribe: () => void;
   #search: SearchAddon | null = null;
+  readonly #scrollback: Scrollback;
   #space: Grid | null = null;
   #opened = false;
   #connected: boolean;
@@ -74,6 +78,9 @@ export class PaneTerminal implements TerminalSink {
     this.xterm.loadAddon(new Unicode11Addon());
     this.xterm.unicode.activeVersion = "11";
     this.xterm.loadAddon(new WebLinksAddon((_event, uri) => openLink(uri)));
+    this.#scrollback = new Scrollback(this.xterm, this.element, () =>
+      core.request({ type: "pane_redraw", paneId: id, lines: DEEP_LINES }),
+    );
     guardReading(this.xterm, this.#resets, () => this.#askRedraw());
     const mute = muteAnswers(this.xterm);
     this.xterm.onData((data) => {
@@ -115,6 +122,7 @@ export class PaneTerminal implements TerminalSink {
     // As bytes, so that it keeps its place behind what was written before.
     const bytes = resetBytes();
     this.#resets.add(bytes);
+    this.#scrollback.reset();
     this.xterm.write(bytes);
   }
 
@@ -173,6 +181,7 @@ export class PaneTerminal implements TerminalSink {
   dispose(): void {
     this.#unsubscribe();
     this.#detach();
+    this.#scrollback.dispose();
     if (this.#redrawTimer !== null) window.clearTimeout(this.#redrawTimer);
     this.xterm.dispose();
     this.element.remove();

@@ -4,10 +4,10 @@ import { useEffect, useRef } from "react";
 import type { TabInfo } from "../protocol/wire";
 import { panesOf } from "../terminal/registry";
 import { Button } from "./Button";
-import { CloseIcon, PlusIcon } from "./icons";
+import { CloseIcon, PlusIcon, ZoomIcon } from "./icons";
 import { NameField } from "./NameField";
 import { useModel, usePage, useView } from "./page";
-import { shownSession, shownTab, tabsOf } from "./selection";
+import { shownSession, shownTab, tabsOf, zoomedPane } from "./selection";
 
 export function Tabs() {
   const { commands, shortcuts, view: store } = usePage();
@@ -26,6 +26,7 @@ export function Tabs() {
             place={index}
             active={tab.id === shown?.id}
             noticed={tab.id !== shown?.id && panesOf(tab.layout).some((id) => model.noticed.has(id))}
+            zoomed={zoomedPane(tab, view) !== null}
             renaming={tab.id === view.renamingTab}
             onRename={() => store.change({ renamingTab: tab.id })}
           />
@@ -48,11 +49,13 @@ interface TabProps {
   place: number;
   active: boolean;
   noticed: boolean;
+  /** One of its panes hides the others. */
+  zoomed: boolean;
   renaming: boolean;
   onRename: () => void;
 }
 
-function Tab({ tab, place, active, noticed, renaming, onRename }: TabProps) {
+function Tab({ tab, place, active, noticed, zoomed, renaming, onRename }: TabProps) {
   const { commands, shortcuts } = usePage();
   const element = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -88,6 +91,11 @@ function Tab({ tab, place, active, noticed, renaming, onRename }: TabProps) {
           onDoubleClick={onRename}
         >
           <span className="tab-name">{tab.name}</span>
+          {zoomed && (
+            <span className="tab-zoom" role="img" aria-label="one pane shown alone">
+              <ZoomIcon />
+            </span>
+          )}
           {noticed && <span className="tab-dot" role="img" aria-label="has something new" />}
         </button>
       )}
