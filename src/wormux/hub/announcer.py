@@ -5,8 +5,9 @@ Whether a pane is connected is derived here, from the live terminals, at the mom
 
 from __future__ import annotations
 
-import msgspec
+from msgspec import UNSET
 
+from wormux.errors import Refusal
 from wormux.hub.connection import Connection
 from wormux.hub.effects import SendFrame
 from wormux.hub.flow import Flow
@@ -14,12 +15,15 @@ from wormux.hub.pane import Pane
 from wormux.hub.session import Client, Session
 from wormux.hub.timers import Wait
 from wormux.hub.world import World
-from wormux.ids import PaneId, TabId
+from wormux.ids import ConnectionId, PaneId, TabId
 from wormux.limits import QUIET_UPDATE_EVERY_S, UPDATE_EVERY_S
 from wormux.protocol.messages import (
     AnyServerMessage,
+    Error,
     InputDiscarded,
     LayoutUpdate,
+    Made,
+    Ok,
     PaneInfo,
     SessionInfo,
     State,
@@ -47,6 +51,31 @@ class Announcer:
     def send_behind_update(self, connection: Connection, message: AnyServerMessage) -> None:
         """An answer: it goes out behind the update that is pending."""
         connection.held.append(encode_control(message))
+
+    def answer(
+        self, connection_id: ConnectionId | None, request: str, ref: str | None, outcome: Made | Refusal | None
+    ) -> None:
+        """The answer to a request that had to wait; its client may be gone."""
+        connection = self._world.connections.get(connection_id) if connection_id is not None else None
+        if connection is None:
+            return
+        connection.unanswered -= 1
+        if isinstance(outcome, Refusal):
+            self.refuse(connection, request, ref, outcome)
+        else:
+            self.grant(connection, ref, outcome)
+
+    def grant(self, connection: Connection, ref: str | None, made: Made | None) -> None:
+        """`ok`, if it was asked for."""
+        if ref is not None:
+            self.send_behind_update(connection, Ok(ref=ref, result=UNSET if made is None else made))
+
+    def refuse(self, connection: Connection, request: str | None, ref: str | None, refusal: Refusal) -> None:
+        """`error`; nothing was changed."""
+        error = Error(
+            code=refusal.code, message=refusal.message, request=request, ref=UNSET if ref is None else ref
+        )
+        self.send(connection, error)
 
     def pane_changed(self, pane: Pane, *, quiet: bool = False) -> None:
         """Something that clients see of this pane is different now."""
@@ -125,7 +154,7 @@ class Announcer:
             channels=self._channels(),
             connected=self._connected(),
             panes=self._panes([pane_id for pane_id in world.panes if pane_id in connection.dirty_panes]),
-            sessions=self._sessions() if connection.dirty_sessions else msgspec.UNSET,
+            sessions=self._sessions() if connection.dirty_sessions else UNSET,
         )
         self.send(connection, update)
         connection.dirty = connection.dirty_sessions = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wormux.errors import ErrorCode, Refusal
 from wormux.hub.announcer import Announcer
 from wormux.hub.effects import CloseTerminal, DestroySandbox
 from wormux.hub.flow import Flow
@@ -82,6 +83,9 @@ class Closing:
             self._world.destroying[session.sandbox_id] = session
             for wait in (Wait.IDLE, Wait.SLEEPS_AT, Wait.FIND):
                 self._world.timers.cancel(wait, session_id)
+            for connection_id, ref in session.sleep_requests:
+                gone = Refusal(ErrorCode.NOT_FOUND, "The session was destroyed meanwhile.")
+                self._announcer.answer(connection_id, "session_sleep", ref, gone)
             self._world.effects.append(DestroySandbox(session.sandbox_id, session.provider))
             self._announcer.layout_changed()
             self._announcer.sessions_changed()

@@ -186,15 +186,15 @@ class Hub:
             if connection.client_id is None and connection.connect is None:
                 self._close(connection, CloseCode.BAD_START, "The first message is connect.")
             else:
-                self._refuse(connection, unreadable, unreadable.request, unreadable.ref)
+                self._announcer.refuse(connection, unreadable.request, unreadable.ref, unreadable)
             return
         try:
             self._request(connection, request)
         except Refusal as refusal:
-            self._refuse(connection, refusal, m.request_type(request), request.ref)
+            self._announcer.refuse(connection, m.request_type(request), request.ref, refusal)
         except InternalError as error:
             fault = Refusal(ErrorCode.INTERNAL, f"The server met a fault of its own: {error}")
-            self._refuse(connection, fault, m.request_type(request), request.ref)
+            self._announcer.refuse(connection, m.request_type(request), request.ref, fault)
 
     def _request(self, connection: Connection, request: m.ClientMessage) -> None:
         """Carry out one request, or hand it to the saver. Raises `Refusal`."""
@@ -207,13 +207,13 @@ class Hub:
             self._close(connection, CloseCode.BAD_START, "The first message is connect.")
         elif isinstance(request, m.Ping):
             self._announcer.send(connection, m.Pong(time=request.time, now=self._world.now.wall_ms))
-            self._ok(connection, request.ref)
+            self._announcer.grant(connection, request.ref, None)
         elif not connection.greeted:
             raise Refusal(ErrorCode.BAD_MESSAGE, "Wait for the state before asking for anything.")
         elif isinstance(request, m.SessionSleep):
             session = self._world.session(request.session_id)
             if self._sandboxes.sleep(session, connection.id, request.ref, force=request.force):
-                self._ok(connection, request.ref)
+                self._announcer.grant(connection, request.ref, None)
             else:
                 self._count_unanswered(connection)
         elif type(request) in self._requests.planned:
@@ -224,7 +224,7 @@ class Hub:
             )
         else:
             made = self._requests.immediate[type(request)](connection, request)
-            self._ok(connection, request.ref, made)
+            self._announcer.grant(connection, request.ref, made)
 
     def _connect(self, connection: Connection, request: m.Connect) -> None:
         """Answer with `state`; a user who never had a session gets one first."""
@@ -255,17 +255,6 @@ class Hub:
         connection.unanswered += 1
         if connection.unanswered > UNANSWERED_REQUESTS:
             self._close(connection, CloseCode.TOO_MUCH, "Too many requests wait for their answers.")
-
-    def _ok(self, connection: Connection, ref: str | None, made: m.Made | None = None) -> None:
-        if ref is not None:
-            answer = m.Ok(ref=ref) if made is None else m.Ok(ref=ref, result=made)
-            self._announcer.send_behind_update(connection, answer)
-
-    def _refuse(self, connection: Connection, refusal: Refusal, request: str | None, ref: str | None) -> None:
-        error = m.Error(code=refusal.code, message=refusal.message, request=request)
-        if ref is not None:
-            error = m.Error(code=refusal.code, message=refusal.message, request=request, ref=ref)
-        self._announcer.send(connection, error)
 
     # --- Terminal bytes ----------------------------------------------------------------------------------
 
@@ -299,7 +288,7 @@ class Hub:
         if now_s - connection.not_found_at.get(channel, float("-inf")) >= NOT_FOUND_EVERY_S:
             connection.not_found_at[channel] = now_s
             refusal = Refusal(ErrorCode.NOT_FOUND, "No pane has this channel; it may just have been closed.")
-            self._refuse(connection, refusal, "input", None)
+            self._announcer.refuse(connection, "input", None, refusal)
 
     # --- Terminals and sandboxes -------------------------------------------------------------------------
 

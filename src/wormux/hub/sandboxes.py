@@ -22,7 +22,6 @@ from wormux.hub.world import World
 from wormux.ids import ConnectionId, PaneId
 from wormux.limits import BUSY_AGAIN_S, COMMAND_CHARS, REASON_CHARS, RETRY_FLOOR_S, SLEEPS_AT_SHOWN_S
 from wormux.protocol.agent_link import Busy, Welcome
-from wormux.protocol.messages import Error, Ok
 
 _RESTS = (SandboxPhase.NEW, SandboxPhase.ASLEEP, SandboxPhase.FAILED)
 
@@ -366,19 +365,7 @@ class Sandboxes:
 
     def _answer_sleepers(self, session: Session, refusal: Refusal | None) -> None:
         for connection_id, ref in session.sleep_requests:
-            connection = self._world.connections.get(connection_id)
-            if connection is None:
-                continue
-            connection.unanswered -= 1
-            if refusal is not None:
-                error = Error(code=refusal.code, message=refusal.message, request="session_sleep")
-                if ref is not None:
-                    error = Error(
-                        code=refusal.code, message=refusal.message, request="session_sleep", ref=ref
-                    )
-                self._announcer.send(connection, error)
-            elif ref is not None:
-                self._announcer.send_behind_update(connection, Ok(ref=ref))
+            self._announcer.answer(connection_id, "session_sleep", ref, refusal)
         session.sleep_requests.clear()
 
 

@@ -21,7 +21,7 @@ from wormux.hub.timers import Wait
 from wormux.hub.world import World
 from wormux.ids import ClientId, ConnectionId, PaneId, SessionId, TabId
 from wormux.limits import REV_MARK, SAVE_EVERY_S
-from wormux.protocol.messages import Error, Made, Ok
+from wormux.protocol.messages import Made
 from wormux.records import Change, ClientRecord, InputPosition, Meta
 
 _STORAGE = "The server cannot store this just now, so nothing was changed. Shells and streams go on; try again later."
@@ -257,26 +257,12 @@ class Saver:
         return self._count
 
     def _answer(self, job: Job, made: Made | None) -> None:
-        connection = self._world.connections.get(job.connection_id) if job.connection_id is not None else None
-        if connection is None:
-            return
-        connection.unanswered -= 1
-        if job.ref is not None:
-            self._announcer.send_behind_update(
-                connection, Ok(ref=job.ref, **({"result": made} if made else {}))
-            )
+        self._announcer.answer(job.connection_id, job.request, job.ref, made)
 
     def _refuse(self, job: Job, refusal: Refusal) -> None:
         if job.refused is not None:
             job.refused()
-        connection = self._world.connections.get(job.connection_id) if job.connection_id is not None else None
-        if connection is None:
-            return
-        connection.unanswered -= 1
-        error = Error(code=refusal.code, message=refusal.message, request=job.request)
-        if job.ref is not None:
-            error = Error(code=refusal.code, message=refusal.message, request=job.request, ref=job.ref)
-        self._announcer.send(connection, error)
+        self._announcer.answer(job.connection_id, job.request, job.ref, refusal)
 
     def _note_marks(self, change: Change) -> None:
         """Output up to a stored mark may be sent."""
