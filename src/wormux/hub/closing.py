@@ -81,7 +81,7 @@ class Closing:
             self._remove_tabs(tabs)
             del self._world.sessions[session_id]
             self._world.destroying[session.sandbox_id] = session
-            for wait in (Wait.IDLE, Wait.SLEEPS_AT, Wait.FIND):
+            for wait in (Wait.IDLE, Wait.SLEEPS_AT, Wait.LEASE, Wait.FIND):
                 self._world.timers.cancel(wait, session_id)
             for connection_id, ref in session.sleep_requests:
                 gone = Refusal(ErrorCode.NOT_FOUND, "The session was destroyed meanwhile.")

@@ -106,6 +106,7 @@ class Hub:
         for session in world.destroying.values():
             world.effects.append(DestroySandbox(session.sandbox_id, session.provider))
         for session in world.sessions.values():
+            self._sandboxes.watch_lease(session)
             if session.phase == SandboxPhase.NEW:
                 self._sandboxes.start(session)
             else:
@@ -407,6 +408,8 @@ class Hub:
                 self._sandboxes.idle(world.sessions[subject])
             case Wait.SLEEPS_AT if subject in world.sessions:
                 self._sandboxes.show_sleeps_at(world.sessions[subject])
+            case Wait.LEASE if subject in world.sessions:
+                self._announcer.sessions_changed()
             case Wait.DESTROY if subject in world.destroying:
                 session = world.destroying[subject]
                 world.effects.append(DestroySandbox(session.sandbox_id, session.provider))

@@ -319,8 +319,18 @@ class Sandboxes:
         if session.lease_until_ms <= self._world.now.wall_ms:
             self._active(session)
         session.shown_sleeps_at_ms = None
+        self.watch_lease(session)
         self._watch(session)
         self._announcer.sessions_changed()
+
+    def watch_lease(self, session: Session) -> None:
+        """When its lease ends, clients are told that it is not busy with that any more."""
+        now = self._world.now
+        remaining_s = (session.lease_until_ms - now.wall_ms) / 1000
+        if remaining_s > 0:
+            self._world.timers.set(Wait.LEASE, session.id, now.mono_s + remaining_s)
+        else:
+            self._world.timers.cancel(Wait.LEASE, session.id)
 
     def _stop(self, session: Session, *, force: bool) -> None:
         session.move(SandboxEvent.STOP)

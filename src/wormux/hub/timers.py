@@ -17,6 +17,7 @@ class Wait(StrEnum):
     EXPIRE = "expire"
     IDLE = "idle"
     SLEEPS_AT = "sleeps at"
+    LEASE = "lease"
     DESTROY = "destroy"
     SAVE = "save"
     FORGET = "forget"
