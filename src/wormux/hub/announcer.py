@@ -138,9 +138,13 @@ class Announcer:
         for pane_id, known in request.input.items():
             pane = world.panes.get(pane_id)
             stream = pane.streams.get(client.id) if pane else None
-            for start, end, reason in stream.notices if stream else ():
+            if stream is None:
+                continue
+            for start, end, reason in stream.notices:
                 if end > known:
                     self.send(connection, InputDiscarded(pane_id=pane_id, from_=start, to=end, reason=reason))
+            if inputs is not None and not stream.asked:  # the last acknowledgement may have been cut off
+                self.send(connection, InputAck(pane_id=pane_id, position=stream.taken))
         self._flow.begin(connection, request.resume, self._by_view(client.active_tab))
 
     def _update(self, connection: Connection) -> None:
