@@ -20,6 +20,7 @@ from wormux.limits import QUIET_UPDATE_EVERY_S, UPDATE_EVERY_S
 from wormux.protocol.messages import (
     AnyServerMessage,
     Error,
+    InputAck,
     InputDiscarded,
     LayoutUpdate,
     Made,
