@@ -32,9 +32,9 @@ function shown(bindings: readonly Binding[]): readonly { title: string; keys: st
 }
 
 const IN_THE_LIST = [
-  { title: "Rename", keys: "F2" },
-  { title: "Sleep now", keys: "F8" },
-  { title: "Destroy", keys: "Delete" },
+  { title: "In the list: rename", keys: "F2" },
+  { title: "In the list: sleep now", keys: "F8" },
+  { title: "In the list: destroy", keys: "Delete" },
 ];
 
 export function HelpDialog() {
