@@ -31,7 +31,10 @@ class Wire(asyncio.BufferedProtocol):
         self._frames = FrameBuffer()
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
+        self._is_joining = False
+        """The socket is being handed to the event loop. Cancelling that would close it twice (uvloop 0.22)."""
         self._closing = False
+        self._aborted = False
         self._deadline: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._peer_pid: int | None = None
@@ -59,17 +62,19 @@ class Wire(asyncio.BufferedProtocol):
             self._loop.call_soon(self._break, str(error))
             return
         if self._transport is not None:
-            self._transport.write(frame)
+            if not self._transport.is_closing():  # uvloop raises then, asyncio does not
+                self._transport.write(frame)
         elif not self._connecting.done():
             self._unsent.append(frame)
 
     def abort(self) -> None:
         """Drop it, with whatever was not sent."""
         self._on_message = None
+        self._aborted = True
         self._cancel_deadline()
         if self._transport is not None:
             self._transport.abort()
-        else:
+        elif not self._is_joining:
             self._connecting.cancel()
         self._unsent.clear()
 
@@ -94,6 +99,7 @@ class Wire(asyncio.BufferedProtocol):
         try:
             connection = await _connect_socket(path)
             self._peer_pid = _peer_pid(connection)
+            self._is_joining = True
             await self._loop.create_unix_connection(lambda: self, sock=connection)
         except OSError:
             self._break(None)
@@ -110,6 +116,9 @@ class Wire(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own do not say that they are
+        if self._aborted:
+            self._transport.abort()
+            return
         self._transport.write(b"".join(self._unsent))
         self._unsent.clear()
         if self._closing:
