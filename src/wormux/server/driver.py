@@ -287,10 +287,9 @@ class Driver:
             case CloseTerminal():
                 self._close_terminal(effect)
             case ForgetTerminal(pane_id, generation):
-                terminal = self._terminal(pane_id, generation)
-                if terminal is not None:
-                    terminal.forget()
-                    del self._terminals[pane_id, generation]
+                link = self._terminals.pop((pane_id, generation), None)
+                if link is not None and link.terminal is not None:
+                    link.terminal.forget()
             case WakeSandbox(sandbox_id, provider):
                 self._run(self._wake(sandbox_id, provider))
             case FindSandbox(sandbox_id, provider):
