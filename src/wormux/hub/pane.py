@@ -197,6 +197,7 @@ class Pane:
             reason=self.reason or None,
             retry_at=retry_at_ms if self.phase == PanePhase.DISCONNECTED else None,
             exit=exit_info,
+            since=None if self.connected else self.closed_at_ms or None,
         )
 
     def record(self, position_mark: int) -> PaneRecord:

@@ -218,6 +218,8 @@ class PaneInfo(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     reason: str | None = None
     retry_at: int | None = None
     exit: ExitInfo | None = None
+    since: int | None = None
+    """Without a terminal: when the last one ended."""
 
 
 class Update(msgspec.Struct, frozen=True, rename="camel", tag_field="type"):

@@ -138,6 +138,7 @@ const pane = record({
   command: optional(text),
   reason: optional(text),
   retryAt: optional(time),
+  since: optional(time),
   exit: optional(exit),
 });
 const made = record({ sessionId: optional(text), tabId: optional(text), paneId: optional(text) });

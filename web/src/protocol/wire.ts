@@ -290,6 +290,7 @@ export interface PaneInfo {
   readonly reason?: string;
   readonly retryAt?: number;
   readonly exit?: ExitInfo;
+  readonly since?: number;
 }
 
 export interface State {

@@ -27,7 +27,8 @@ const REDRAW_CAP_MS = 30_000;
 const WELL_AFTER_MS = 60_000;
 const SCROLLBAR_PX = 10;
 const FONT_PX = 14;
-const LINE_HEIGHT = 1.2;
+/** Of the font's own height, which is about 1.2 of its size. */
+const LINE_HEIGHT = 1;
 
 const utf8 = new TextEncoder();
 const nothing = new Uint8Array(0);

@@ -40,7 +40,6 @@ function Card({ id, kind }: { id: PaneId; kind: Kind }) {
   const facts: Facts = {
     elapsedMs: clock.now() - (kind === "unknown" ? shownAt : Math.min(shownAt, history.since(id))),
     serverNow: clock.wallNow() + model.clockOffset,
-    asleepSince: history.asleepSince(id),
     session: session?.status ?? null,
     cutOff: model.connection.status !== "connected",
   };

@@ -53,10 +53,9 @@ test("the overlay comes and goes with the connection, and the terminal stays", (
   expect(page.registry.terminal("b")).toBe(terminal);
 });
 
-test("when a pane falls asleep in sight, since when is said", () => {
-  vi.setSystemTime(new Date(2026, 10, 21, 12, 31));
+test("since when a pane sleeps is said", () => {
   const { pane } = renderPage(core);
-  act(() => core.setPane("a", "asleep"));
+  act(() => core.setPane("a", "asleep", { since: new Date(2026, 10, 21, 12, 31).getTime() }));
   expect(within(pane("a")).getByTestId("overlay-detail").textContent).toBe("asleep since 12:31");
 });
 

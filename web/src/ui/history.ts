@@ -9,8 +9,6 @@ interface Entry {
   status: PaneStatus | null;
   /** Monotonic, of the present status. */
   since: number;
-  /** Wall time of the present status; null if it was so when this page first heard of the pane. */
-  seenAt: number | null;
   unsubscribe: () => void;
 }
 
@@ -25,11 +23,6 @@ export class PaneHistory {
     this.#clock = clock;
     this.#unsubscribe = core.subscribe(() => this.#follow());
     this.#follow();
-  }
-
-  asleepSince(id: PaneId): number | null {
-    const entry = this.#entries.get(id);
-    return entry?.status === "asleep" ? entry.seenAt : null;
   }
 
   /** Monotonic; now for a pane that is not known. */
@@ -55,7 +48,6 @@ export class PaneHistory {
       const entry: Entry = {
         status: this.#core.pane(id).info?.status ?? null,
         since: this.#clock.now(),
-        seenAt: null,
         unsubscribe: this.#core.subscribePane(id, () => this.#note(id)),
       };
       this.#entries.set(id, entry);
@@ -66,7 +58,6 @@ export class PaneHistory {
     const entry = this.#entries.get(id);
     const status = this.#core.pane(id).info?.status ?? null;
     if (entry === undefined || status === entry.status || status === null) return;
-    entry.seenAt = entry.status === null ? null : this.#clock.wallNow();
     entry.status = status;
     entry.since = this.#clock.now();
   }

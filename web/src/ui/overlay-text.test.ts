@@ -15,7 +15,6 @@ import {
 const facts: Facts = {
   elapsedMs: 0,
   serverNow: 1_000_000,
-  asleepSince: null,
   session: "awake",
   cutOff: false,
 };
@@ -47,8 +46,8 @@ test("starting says what is waited for after two seconds", () => {
 test("asleep", () => {
   const info = paneInfo("asleep");
   expect(titleOf("asleep", info)).toBe("Disconnected — press any key to reconnect");
-  const asleepSince = new Date(2026, 10, 21, 12, 31).getTime();
-  expect(detailOf("asleep", info, { ...facts, asleepSince })).toBe("asleep since 12:31");
+  const since = new Date(2026, 10, 21, 12, 31).getTime();
+  expect(detailOf("asleep", { ...info, since }, facts)).toBe("asleep since 12:31");
   expect(detailOf("asleep", info, facts)).toBe("asleep");
   expect(clock(new Date(2026, 0, 1, 7, 5).getTime())).toBe("07:05");
 });

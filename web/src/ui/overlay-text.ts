@@ -9,8 +9,6 @@ export interface Facts {
   readonly elapsedMs: number;
   /** The server's clock, ms since 1970. */
   readonly serverNow: number;
-  /** When the pane fell asleep, in local wall time; null if it did before this page was there. */
-  readonly asleepSince: number | null;
   readonly session: SessionStatus | null;
   /** The page itself is cut off. */
   readonly cutOff: boolean;
@@ -64,7 +62,7 @@ export function detailOf(kind: Kind, info: PaneInfo | null, facts: Facts): strin
       if (facts.elapsedMs < EXPLAIN_AFTER_MS) return null;
       return facts.session === "awake" ? "waiting for the shell" : "waiting for the sandbox to start";
     case "asleep":
-      return facts.asleepSince === null ? "asleep" : `asleep since ${clock(facts.asleepSince)}`;
+      return info?.since === undefined ? "asleep" : `asleep since ${clock(info.since)}`;
     case "waking":
       return `${seconds} s`;
     case "disconnected": {
