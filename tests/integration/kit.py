@@ -85,6 +85,11 @@ class Recorder:
         """How many lines about."""
         return int((self.folder / "written").read_text() or 0)
 
+    async def writes(self, count: int) -> None:
+        """So many lines more."""
+        wanted = self.written + count
+        await eventually(lambda: self.written >= wanted, f"{count} lines more")
+
     @property
     def starts(self) -> list[int]:
         """The pids of all that ran."""

@@ -14,7 +14,18 @@ from wormux.limits import KIB
 from wormux.testing.client import ScriptedClient
 from wormux.testing.server_process import AgentProcess, ServerProcess
 
-from .kit import NEW_SHELL, PROMPT, MakeServer, Recorder, at_prompt, eventually, fall_asleep, new_session, run, split
+from .kit import (
+    NEW_SHELL,
+    PROMPT,
+    MakeServer,
+    Recorder,
+    at_prompt,
+    eventually,
+    fall_asleep,
+    new_session,
+    run,
+    split,
+)
 
 PASTE = b"\x1b[200~: " + b"long " * (20 * KIB // 5) + b"\x1b[201~\r"
 
