@@ -54,7 +54,11 @@ class Announcer:
         connection.held.append(encode_control(message))
 
     def answer(
-        self, connection_id: ConnectionId | None, request: str, ref: str | None, outcome: Made | Refusal | None
+        self,
+        connection_id: ConnectionId | None,
+        request: str,
+        ref: str | None,
+        outcome: Made | Refusal | None,
     ) -> None:
         """The answer to a request that had to wait; its client may be gone."""
         connection = self._world.connections.get(connection_id) if connection_id is not None else None
