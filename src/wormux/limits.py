@@ -101,6 +101,8 @@ QUEUE_WAITS_S = 30.0
 """A command that runs minutes after it was typed does harm."""
 FORGET_AGAIN_S = 60.0
 """A client that left while its input is on its way is forgotten when that is settled; looked at this often."""
+LARGEST_POSITION = 2**53 - 1
+"""Of a stream, as a client may say it: what JavaScript counts exactly."""
 DISCARD_NOTICES = 16
 """Kept per client and pane, to be sent again after a cut."""
 

@@ -65,6 +65,7 @@ class Clients:
         else:
             client = known
             self._take_over(client)
+            self._typing.remind(client, request.input)
         client.connection_id = connection.id
         client.left_at_ms = 0
         world.timers.cancel(Wait.FORGET, client.id)

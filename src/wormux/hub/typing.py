@@ -18,7 +18,7 @@ from wormux.hub.session import Client
 from wormux.hub.timers import Wait
 from wormux.hub.world import World
 from wormux.ids import ClientId, PaneId
-from wormux.limits import DISCARD_NOTICES, INFLIGHT_PANE_BYTES, QUEUE_WAITS_S
+from wormux.limits import DISCARD_NOTICES, INFLIGHT_PANE_BYTES, LARGEST_POSITION, QUEUE_WAITS_S
 from wormux.protocol.agent_link import Input
 from wormux.protocol.messages import DiscardReason, InputAck, InputDiscarded
 
@@ -210,6 +210,17 @@ class Typing:
             self._discard(pane, list(pane.queue), "expired")
         else:
             self._await_expiry(pane)
+
+    def remind(self, client: Client, acknowledged: dict[PaneId, int]) -> None:
+        """The client knows how far its input was acknowledged; a server that died may not have stored that much."""
+        for pane_id, position in acknowledged.items():
+            pane = self._world.panes.get(pane_id)
+            if pane is None or not 0 < position <= LARGEST_POSITION:
+                continue
+            stream = pane.streams.setdefault(client.id, InputStream())
+            if stream.received < position:
+                stream.received = position
+                self.taken(pane, client.id, position)
 
     def positions(self, client_id: ClientId) -> dict[PaneId, int | None]:
         """For `state.input`: up to where the client's input was received, or None while the agent is asked."""
