@@ -7,7 +7,6 @@ import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 from wormux.limits import OPEN_WITHIN_S
 from wormux.protocol.agent_link import Message, encode
@@ -31,10 +30,7 @@ class Wire(asyncio.BufferedProtocol):
         self._frames = FrameBuffer()
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
-        self._is_joining = False
-        """The socket is being handed to the event loop. Cancelling that would close it twice (uvloop 0.22)."""
         self._closing = False
-        self._aborted = False
         self._deadline: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._peer_pid: int | None = None
@@ -62,19 +58,17 @@ class Wire(asyncio.BufferedProtocol):
             self._loop.call_soon(self._break, str(error))
             return
         if self._transport is not None:
-            if not self._transport.is_closing():  # uvloop raises then, asyncio does not
-                self._transport.write(frame)
+            self._write(self._transport, frame)
         elif not self._connecting.done():
             self._unsent.append(frame)
 
     def abort(self) -> None:
         """Drop it, with whatever was not sent."""
         self._on_message = None
-        self._aborted = True
         self._cancel_deadline()
         if self._transport is not None:
             self._transport.abort()
-        elif not self._is_joining:
+        else:
             self._connecting.cancel()
         self._unsent.clear()
 
@@ -99,10 +93,21 @@ class Wire(asyncio.BufferedProtocol):
         try:
             connection = await _connect_socket(path)
             self._peer_pid = _peer_pid(connection)
-            self._is_joining = True
-            await self._loop.create_unix_connection(lambda: self, sock=connection)
+            # Nothing may be done to the transport before this returns, not even in `connection_made`: uvloop 0.23
+            # then closes the socket's descriptor once more later, when it may be another file's.
+            transport, _ = await self._loop.create_unix_connection(lambda: self, sock=connection)
         except OSError:
             self._break(None)
+            return
+        self._transport = transport
+        self._write(transport, b"".join(self._unsent))
+        self._unsent.clear()
+        if self._closing:
+            transport.close()
+
+    def _write(self, transport: asyncio.Transport, data: bytes) -> None:
+        if not transport.is_closing():  # uvloop raises then, asyncio does not
+            transport.write(data)
 
     def _break(self, sentence: str | None) -> None:
         if self._on_message is not None:
@@ -113,16 +118,6 @@ class Wire(asyncio.BufferedProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own do not say that they are
-        if self._aborted:
-            self._transport.abort()
-            return
-        self._transport.write(b"".join(self._unsent))
-        self._unsent.clear()
-        if self._closing:
-            self._transport.close()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._frames.space()
