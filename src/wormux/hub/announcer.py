@@ -155,6 +155,8 @@ class Announcer:
     def _update(self, connection: Connection) -> None:
         world = self._world
         client = world.clients[connection.client_id] if connection.client_id else None
+        if client is not None and client.active_tab is None:
+            client.active_tab = self._existing_tab(None)
         active_tab = client.active_tab if client else None
         update = LayoutUpdate(
             rev=world.rev,
