@@ -167,6 +167,7 @@ class Announcer:
             panes=self._panes([pane_id for pane_id in world.panes if pane_id in connection.dirty_panes]),
             sessions=self._sessions() if connection.dirty_sessions else UNSET,
         )
+        self._flow.drop(connection)
         self.send(connection, update)
         connection.dirty = connection.dirty_sessions = False
         connection.quiet = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from wormux.ids import ClientId, ConnectionId, PaneId
+from wormux.ids import Channel, ClientId, ConnectionId, PaneId
 from wormux.protocol.messages import Connect
 
 
@@ -50,6 +50,8 @@ class Connection:
     unsent: int = 0
     """Bytes of frames that are not urgent and wait for the socket."""
     views: dict[PaneId, View] = field(default_factory=dict)
+    gone_channels: list[Channel] = field(default_factory=list)
+    """Of panes that were closed since the last update."""
     waiting: dict[PaneId, None] = field(default_factory=dict)
     """Panes with output that did not fit; the next to be served first."""
     message_times: deque[float] = field(default_factory=deque)

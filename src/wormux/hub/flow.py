@@ -95,12 +95,18 @@ class Flow:
                 self.pump(connection, pane)
 
     def forget(self, pane: Pane) -> None:
-        """The pane is closed: what was not sent of it is dropped before clients hear that."""
+        """The pane is closed: nothing more is sent of it."""
         for connection in self._world.connections.values():
             connection.waiting.pop(pane.id, None)
             self._world.timers.cancel(Wait.REDRAW, (connection.id, pane.id))
             if connection.views.pop(pane.id, None) is not None:
-                self._world.effects.append(DropUnsent(connection.id, pane.channel))
+                connection.gone_channels.append(pane.channel)
+
+    def drop(self, connection: Connection) -> None:
+        """The client is about to hear which panes are closed: what was not sent of them never is."""
+        for channel in connection.gone_channels:
+            self._world.effects.append(DropUnsent(connection.id, channel))
+        connection.gone_channels.clear()
 
     def ask_redraw(self, connection: Connection, pane: Pane, lines: int) -> None:
         """The client wants its terminal redrawn, as soon as the bounds allow."""
