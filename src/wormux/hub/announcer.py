@@ -230,6 +230,7 @@ class Announcer:
         return {pane_id: self._pane(self._world.panes[pane_id]) for pane_id in pane_ids}
 
     def _pane(self, pane: Pane) -> PaneInfo:
+        pane.queue_shown |= pane.queued_bytes > 0
         if pane.retry_at_s is None:
             return pane.info(None)
         now = self._world.now

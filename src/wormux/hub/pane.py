@@ -136,7 +136,7 @@ class Pane:
     queue: deque[Segment] = field(default_factory=deque)
     """Input that waits for a terminal, in the order of arrival."""
     queue_shown: bool = False
-    """Clients were told that something waits."""
+    """Some client was told that something waits, so that all are told when that changes."""
     inflight: deque[Segment] = field(default_factory=deque)
     """Input that was written and not acknowledged; settled pieces linger behind unsettled ones."""
     queued_bytes: int = 0

@@ -42,8 +42,13 @@ class Typing:
         elif pane.closing:
             self._discard(pane, [segment], "closed")
         else:
-            self._enqueue(pane, segment)
+            pane.queue.append(segment)
+            pane.queued_bytes += len(segment.data)
             self.drain(pane)
+            if pane.queue:
+                self._announcer.pane_changed(pane, quiet=True)
+                if pane.queue[0] is segment:
+                    self._await_expiry(pane)
 
     def drain(self, pane: Pane) -> None:
         """Write what waits, as far as the pane's terminal is there and ready for it."""
@@ -59,8 +64,8 @@ class Typing:
             wrote = True
         if wrote and not pane.queue:
             self._world.timers.cancel(Wait.EXPIRE, pane.id)
-        if pane.queue_shown:
-            pane.queue_shown = bool(pane.queue)
+        if wrote and pane.queue_shown:
+            pane.queue_shown = False
             self._announcer.pane_changed(pane, quiet=True)
 
     def taken(self, pane: Pane, client_id: ClientId, position: int) -> None:
@@ -154,7 +159,6 @@ class Typing:
         pane.queue.extendleft(reversed(segments))
         pane.queued_bytes += sum(len(segment.data) for segment in segments)
         if segments:
-            pane.queue_shown = True
             self._announcer.pane_changed(pane, quiet=True)
         self._await_expiry(pane)
 
@@ -233,15 +237,6 @@ class Typing:
                 stream.asked = True
             positions[pane.id] = None if stream and stream.asked else stream.received if stream else 0
         return positions
-
-    def _enqueue(self, pane: Pane, segment: Segment) -> None:
-        pane.queue.append(segment)
-        pane.queued_bytes += len(segment.data)
-        if not pane.connected:
-            pane.queue_shown = True
-            self._announcer.pane_changed(pane, quiet=True)
-            if len(pane.queue) == 1:
-                self._await_expiry(pane)
 
     def _await_expiry(self, pane: Pane) -> None:
         since_s = None if pane.connected else self._waits_since(pane)
