@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from wormux.errors import SandboxError
@@ -38,8 +38,7 @@ _LAST_WORDS_BYTES = 4096
 _LAST_WORDS_CHARS = 200
 
 _BOOT = (
-    "import os, sys; os.closerange(4, os.sysconf('SC_OPEN_MAX')); sys.path.append(sys.argv.pop(1)); "
-    "from wormux.agent.__main__ import main; sys.exit(main())"
+    "import sys; sys.path.append(sys.argv.pop(1)); from wormux.agent.__main__ import main; sys.exit(main())"
 )
 """Runs isolated from PYTHON* variables, which stay as they are for the shells."""
 
@@ -210,6 +209,7 @@ class LocalProvider(Provider):
             arguments,
             self._env,
             file_actions=[
+                *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable_descriptors()),
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, notes, 1),
                 (os.POSIX_SPAWN_DUP2, notes, 2),
@@ -239,12 +239,7 @@ class LocalProvider(Provider):
 
     async def _force_sleep(self, sandbox_id: SandboxId) -> None:
         """Have the agent end everything and itself, if it answers."""
-        over = asyncio.Event()
-
-        def deliver(event: SandboxEvent) -> None:
-            over.set()
-
-        link = await self._linked(sandbox_id, deliver)
+        link = await self._linked(sandbox_id, lambda _: None)
         if link is not None:
             link.sleep(force=True)
             await link.wait_over()
@@ -278,6 +273,14 @@ class LocalProvider(Provider):
             return None
         life = self._watch(sandbox_id, pid)
         return life if start_time(pid) == started else None
+
+
+def _inheritable_descriptors() -> Iterator[int]:
+    """What this process was started with and did not ask for, like a build tool's pipes."""
+    for name in [entry.name for entry in Path("/dev/fd").iterdir()]:
+        with contextlib.suppress(OSError):  # the one that this very look had opened
+            if int(name) > _READY_FD and os.get_inheritable(int(name)):
+                yield int(name)
 
 
 async def _kill_descendants(pid: int) -> None:
@@ -330,5 +333,5 @@ def _presentable(text: bytes) -> str:
 
 
 def _remove(directory: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
+    if directory.exists():
         shutil.rmtree(directory)
