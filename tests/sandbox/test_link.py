@@ -14,6 +14,7 @@ import pytest
 
 from tests.sandbox.scripted_agent import OPENED, WELCOME, Peer, ScriptedAgent
 from wormux.errors import LinkError, SandboxError
+from wormux.ids import PaneId
 from wormux.limits import LINK_FRAME_BYTES, LINK_INPUT_BYTES, LINK_OUTPUT_BYTES
 from wormux.protocol.agent_link import (
     HEADER,
@@ -317,6 +318,22 @@ async def test_closing_what_is_about_to_be_attached_ends_it(path: Path) -> None:
         peer = await rig.agent.accept("pane")
         await peer.next(Attach)
         await peer.next(Close)
+
+
+async def test_closing_goes_over_the_control_link_when_the_panes_is_broken(path: Path) -> None:
+    async with rigged(path) as rig:
+        (cut, cut_peer), (ended, ended_peer) = await rig.open_pane(), await rig.open_pane()
+        ended_peer.send(ENDED, OPENED)  # nonsense after the end makes the link close
+        await ended.events.next(Ended)
+        await ended_peer.closed()
+        ended.terminal.close()
+        assert await rig.peer.next(Close) == Close("pane-1")
+        cut_peer.send(OPENED)  # nonsense; it is found out before `closed` returns
+        await cut_peer.closed()
+        assert isinstance(cut.events.all[-1], Lost)
+        cut.terminal.close()  # its owner knows that it is lost: `close_terminal` is for that
+        rig.control.close_terminal(PaneId("pane-2"))
+        assert await rig.peer.next(Close) == Close("pane-2")
 
 
 async def test_detaching_sends_what_was_written(path: Path) -> None:

@@ -106,7 +106,9 @@ class PaneLink(Terminal):
             return
         was_asked = self._wire.is_connected or isinstance(self._request, Attach)
         self._end(_Stand.OVER)
-        if was_asked:
+        if self._wire.is_over:  # broken, which does not mean that the terminal ended
+            self._control.send(Close(self._request.pane_id))
+        elif was_asked:
             self._wire.send(Close())
             self._wire.linger()
         else:
