@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from wormux.hub.connection import Connection, View
 from wormux.hub.effects import DropUnsent, SendFrame
-from wormux.hub.lifecycle import PanePhase
 from wormux.hub.log import LARGEST_REDRAW_BYTES
+from wormux.hub.notices import MODES_OFF
 from wormux.hub.pane import Pane
 from wormux.hub.timers import Wait
 from wormux.hub.world import World
@@ -136,9 +136,10 @@ class Flow:
         """The first `replay`; false if it has to wait."""
         resume = view.resume
         if resume is not None and resume > pane.log.end:
-            asking = pane.surviving and pane.phase != PanePhase.FAILED
-            if asking or (pane.connected and resume <= pane.coming_end):
-                return False  # the agent may have these bytes, or has said so
+            # What ends a terminal's stream comes behind its bytes, now as when it was sent before.
+            coming = pane.connected and resume <= pane.coming_end + len(MODES_OFF)
+            if coming or self._world.asking(pane):
+                return False  # the agent has said that it has these bytes, or may have them
         if not self._has_room_to_redraw(connection, view):
             return False
         if resume is None or not pane.log.start <= resume <= pane.sendable_end:

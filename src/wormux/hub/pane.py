@@ -102,7 +102,7 @@ class Pane:
     position_mark: int = 0
     """Stored: no byte at or past it is sent."""
     coming_end: int = 0
-    """Output before it is on its way: the agent said that it has it."""
+    """Output before it is on its way: the agent said that it has it, and an earlier server may have sent it."""
     phase: PanePhase = PanePhase.STARTING
     terminal: Terminal | None = None
     attempt: Attempt | None = None
@@ -162,11 +162,6 @@ class Pane:
     def connected(self) -> bool:
         """Derived, never stored: a live terminal stands behind the pane."""
         return self.terminal is not None
-
-    @property
-    def asking(self) -> bool:
-        """After a restart: its agent may know more of its streams than the store, and has not been heard."""
-        return self.restored and self.surviving and self.phase != PanePhase.FAILED
 
     @property
     def sendable_end(self) -> int:

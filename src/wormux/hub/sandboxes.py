@@ -188,8 +188,7 @@ class Sandboxes:
     def _stop_asking(self, session: Session) -> None:
         """What the sandbox has of these panes is known, or will not be."""
         for pane in self._world.panes_of(session.id):
-            if pane.attempt is None and not pane.asking:
-                self._typing.stop_asking(pane)
+            self._terminals.stop_asking(pane)
 
     def lost(self, session: Session, reason: str) -> None:
         """The link to an awake sandbox broke; those of its terminals say so themselves."""

@@ -78,7 +78,9 @@ class Terminals:
             return
         if event.position > pane.log.end:
             pane.log.jump(event.position, ParserState.UNKNOWN)
-        pane.coming_end = event.end + len(MODES_OFF)  # those follow if the terminal has ended, as they did before
+        pane.coming_end = event.end + len(
+            MODES_OFF
+        )  # those follow if the terminal has ended, as they did before
         if event.sizes:
             pane.log.mark_size(event.sizes[0].cols, event.sizes[0].rows)
         pane.attempt = None
@@ -189,7 +191,6 @@ class Terminals:
     def gone_unseen(self, pane: Pane) -> None:
         """The terminal that might have survived did not: nobody saw its last words."""
         pane.surviving = False
-        self._settle_end(pane)
         self._typing.stop_asking(pane)
         self._typing.lost_in_flight(pane)
         if not pane.closed_at_ms:
@@ -214,15 +215,19 @@ class Terminals:
             pane.move(PaneEvent.GAVE_UP)
             pane.woken = False
             pane.retry_at_s = None
-            self._flow.pump_all(pane)  # who waited for the agent's answer gets a redraw
         else:
             pane.move(PaneEvent.ATTEMPT_FAILED)
             self._retry_later(pane)
         self._saver.touch_pane(pane.id)
-        if not pane.asking:
-            self._typing.stop_asking(pane)
+        self.stop_asking(pane)
         self._typing.expire(pane)
         self._announcer.pane_changed(pane)
+
+    def stop_asking(self, pane: Pane) -> None:
+        """Who waits for what the agent knows of the pane gets what the store knew, if the agent will not be heard."""
+        if not self._world.asking(pane):
+            self._typing.stop_asking(pane)
+            self._flow.pump_all(pane)
 
     def resize(self, pane: Pane, cols: int, rows: int) -> None:
         """Another size is in force, whether the pane is connected or not."""
@@ -238,8 +243,9 @@ class Terminals:
         self._announcer.pane_changed(pane)
 
     def _settle_end(self, pane: Pane) -> None:
-        """No agent holds the end of a restored stream: it goes on at its mark, past all that was ever sent."""
-        if pane.restored and pane.position_mark > pane.log.end:
+        """No agent holds the end of a restored stream, or it died before that was here: the stream goes on at its
+        mark, past all that was ever sent."""
+        if (pane.restored or pane.log.end < pane.coming_end) and pane.position_mark > pane.log.end:
             pane.log.jump(pane.position_mark, ParserState.GROUND)
             self._saver.touch_pane(pane.id)
         pane.restored = False
@@ -251,6 +257,7 @@ class Terminals:
 
     def _over(self, pane: Pane) -> None:
         """No terminal writes to the stream any more: switch off what its last program left on."""
+        self._settle_end(pane)
         pane.over_generation = pane.generation
         pane.log.append(MODES_OFF)
         pane.log.mark_size(pane.cols, pane.rows)

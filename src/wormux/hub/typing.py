@@ -231,8 +231,7 @@ class Typing:
         positions: dict[PaneId, int | None] = {}
         for pane in self._world.panes.values():
             stream = pane.streams.get(client_id)
-            looking = self._world.sessions[pane.session_id].phase == SandboxPhase.FINDING
-            if pane.asking or (pane.restored and (looking or pane.attempt is not None)):
+            if self._world.asking(pane):
                 stream = pane.streams.setdefault(client_id, InputStream())
                 stream.asked = True
             positions[pane.id] = None if stream and stream.asked else stream.received if stream else 0

@@ -13,6 +13,7 @@ from wormux.hub.channel import ChannelTable
 from wormux.hub.connection import Connection
 from wormux.hub.effects import Effect
 from wormux.hub.inputs import Moment
+from wormux.hub.lifecycle import PanePhase, SandboxPhase
 from wormux.hub.pane import Pane
 from wormux.hub.session import Client, Session, Tab
 from wormux.hub.settings import HubSettings
@@ -97,6 +98,12 @@ class World:
     def client_of(self, key: str) -> ClientId | None:
         """The client that agents know by this name."""
         return next((client.id for client in self.clients.values() if client.key == key), None)
+
+    def asking(self, pane: Pane) -> bool:
+        """After a restart: the agent may know more of the pane's streams than the store, and was not heard yet."""
+        looking = self.sessions[pane.session_id].phase == SandboxPhase.FINDING
+        surviving = pane.surviving and pane.phase != PanePhase.FAILED
+        return pane.restored and (looking or surviving or pane.attempt is not None)
 
     def attached(self, client_id: ClientId) -> Connection | None:
         """The connection of a client, if it is attached."""
