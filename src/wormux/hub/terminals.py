@@ -78,9 +78,7 @@ class Terminals:
             return
         if event.position > pane.log.end:
             pane.log.jump(event.position, ParserState.UNKNOWN)
-        pane.coming_end = event.end + len(
-            MODES_OFF
-        )  # those follow if the terminal has ended, as they did before
+        pane.coming_end = event.end
         if event.sizes:
             pane.log.mark_size(event.sizes[0].cols, event.sizes[0].rows)
         pane.attempt = None
