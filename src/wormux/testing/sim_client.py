@@ -194,11 +194,11 @@ class SimClient:
                 expect(self.greeted, "`state` comes first.")
                 self._update(message)
             case m.Replay(pane_id=pane_id):
-                expect(self.model.channels.get(pane_id) == message.channel, "A replay is of a known pane.")
-                self.output(pane_id).take_replay(message)
+                if self._knows(pane_id, message.channel):
+                    self.output(pane_id).take_replay(message)
             case m.Resized(pane_id=pane_id):
-                expect(self.model.channels.get(pane_id) == message.channel, "A size is of a known pane.")
-                self.output(pane_id).take_resized(message)
+                if self._knows(pane_id, message.channel):
+                    self.output(pane_id).take_resized(message)
             case m.InputAck(pane_id=pane_id):
                 if pane_id in self.model.channels:
                     self._acknowledged(pane_id, message.position)
@@ -216,6 +216,12 @@ class SimClient:
                     self.errors.append(message)
             case m.Pong():
                 pass
+
+    def _knows(self, pane_id: PaneId, channel: int) -> bool:
+        """Not closed; of a closed pane such a message may still come."""
+        closed = self.model.was_closed(pane_id)
+        expect(closed or self.model.channels.get(pane_id) == channel, "Panes are announced first.")
+        return not closed
 
     def _answered(self, ref: str, message: m.Ok | m.Error) -> None:
         expect(ref not in self.answers, "A request is answered once.")

@@ -13,6 +13,9 @@ from wormux.limits import QUEUE_WAITS_S
 from wormux.protocol.messages import DiscardReason, InputDiscarded
 from wormux.testing.errors import expect
 
+_PERHAPS_WRITTEN = ("uncertain", "closed")
+"""Reasons given for what was already on its way to a terminal."""
+
 
 @dataclass(frozen=True)
 class Named:
@@ -29,7 +32,8 @@ class Handed:
 
     start: int
     end: int
-    generation: int
+    terminal: int
+    """Which terminal it was."""
     server: int
     """Which server was there."""
 
@@ -78,19 +82,15 @@ class SimInput:
         if position is None:
             self.asked = True
             return b""
-        return self._go_on(position)
+        self.asked = False
+        return self._go_on_with_held(position)
 
     def take_ack(self, position: int) -> bytes:
         """All before `position` is settled; what to send now."""
         expect(position >= self.acked, "Acknowledgements never go back.")
         if self.asked:
             self.asked = False
-            data = self._go_on(position)
-            for held, at_s in self._held:
-                self._bytes += held
-                self._typed.append((self.sent, at_s))
-                data += held
-            self._held.clear()
+            data = self._go_on_with_held(position)
             self._settle(position)
             return data
         expect(position <= self.sent, "Only what was sent is acknowledged.")
@@ -105,11 +105,13 @@ class SimInput:
             return  # said again after a cut
         for other in self.named:
             expect(named.end <= other.start or other.end <= named.start, "No byte is discarded twice.")
-        if named.reason != "uncertain":
+        if named.reason not in _PERHAPS_WRITTEN:
             for handed in self.handed:
                 apart = handed.end <= named.start or named.end <= handed.start
                 expect(apart, f"What a terminal was given is not named as {named.reason}.")
         self.named.append(named)
+        if named.start <= self.acked:
+            self._settle(max(self.acked, named.end))
 
     def hand(self, data: bytes, handed: Handed, *, may_repeat: bool) -> None:
         """A terminal was given `data`."""
@@ -119,7 +121,7 @@ class SimInput:
         expect(handed.start >= last or may_repeat, "Input is written once, and in order.")
         for named in self.named:
             apart = handed.end <= named.start or named.end <= handed.start
-            expect(apart or named.reason == "uncertain", f"What was {named.reason} is not written.")
+            expect(apart or named.reason in _PERHAPS_WRITTEN, f"What was {named.reason} is not written.")
         self.handed.append(handed)
 
     def unaccounted(self) -> list[tuple[int, int]]:
@@ -138,6 +140,15 @@ class SimInput:
         while self._typed and self._typed[0][0] <= position:
             self._typed.popleft()
 
+    def _go_on_with_held(self, position: int) -> bytes:
+        data = self._go_on(position)
+        for held, at_s in self._held:
+            self._bytes += held
+            self._typed.append((self.sent, at_s))
+            data += held
+        self._held.clear()
+        return data
+
     def _go_on(self, position: int) -> bytes:
         """All before `position` is the server's: what of the rest is young enough to be sent again."""
         expect(position >= self.acked, "What was acknowledged stays taken.")
@@ -150,7 +161,8 @@ class SimInput:
                 continue
             piece = bytes(self._bytes[start:end])
             start = end
-            if at_s > young_s:
+            is_named = any(start - len(piece) < named.end and named.start < start for named in self.named)
+            if at_s > young_s and not is_named:
                 again += piece
                 kept.append((position + len(again), at_s))
             else:

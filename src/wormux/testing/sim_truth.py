@@ -21,14 +21,37 @@ if TYPE_CHECKING:
     from wormux.testing.hub_world import HubWorld
 
 
+_PAGE_BYTES = 1 << 16
+
+
+class _Page:
+    """A piece of a pane's output, as far as anybody saw it."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray(_PAGE_BYTES)
+        self._known = bytearray(_PAGE_BYTES)
+
+    def saw(self, at: int, data: bytes) -> bool:
+        """Whether it agrees with what was seen before."""
+        end = at + len(data)
+        known = self._known[at:end]
+        agrees = all(
+            not was_known or before == now
+            for was_known, before, now in zip(known, self._bytes[at:end], data, strict=True)
+        ) if any(known) and self._bytes[at:end] != data else True
+        self._bytes[at:end] = data
+        self._known[at:end] = b"\x01" * len(data)
+        return agrees
+
+
 class SimTruth:
     """The other side's books."""
 
     def __init__(self) -> None:
         self.server = 1
         """Which server process this is."""
-        self._outputs: dict[PaneId, dict[int, int]] = {}
-        """By pane: what clients saw at each position."""
+        self._outputs: dict[tuple[PaneId, int], _Page] = {}
+        """By pane and number of the page: what clients saw."""
         self._streams: dict[tuple[str, str], SimInput] = {}
         """By client key and pane: whose stream it is."""
 
@@ -37,9 +60,12 @@ class SimTruth:
     def saw(self, ptys: list[SimPty], pane_id: PaneId, position: int, data: bytes) -> None:
         """A client got `data` at `position`: the same for everybody, and what a terminal printed there, or the
         server itself at a terminal's end."""
-        seen = self._outputs.setdefault(pane_id, {})
-        for at, byte in enumerate(data, position):
-            expect(seen.setdefault(at, byte) == byte, "A position never names two different bytes.")
+        at = position
+        while at < position + len(data):
+            page = self._outputs.setdefault((pane_id, at // _PAGE_BYTES), _Page())
+            piece = data[at - position :][: _PAGE_BYTES - at % _PAGE_BYTES]
+            expect(page.saw(at % _PAGE_BYTES, piece), "A position never names two different bytes.")
+            at += len(piece)
         at = position
         while at < position + len(data):
             rest = data[at - position :]
@@ -79,9 +105,9 @@ class SimTruth:
         if stream is None:
             return  # an anonymous client's
         end = written.position + len(written.data)
-        handed = Handed(written.position, end, pty.generation, self.server)
+        handed = Handed(written.position, end, id(pty), self.server)
         may_repeat = all(
-            other.server != self.server and other.generation < pty.generation
+            other.server != self.server and other.terminal != id(pty)
             for other in stream.handed
             if other.end > written.position
         )
