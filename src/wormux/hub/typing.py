@@ -109,9 +109,9 @@ class Typing:
         for client in self._world.clients.values():
             stream = pane.streams.get(client.id)
             written = inputs.get(client.key)
-            if stream is not None and written is not None and written < stream.taken:
+            if stream is not None and written is not None and written < stream.written:
                 # A restarted server acknowledged what the agent had; the terminal never read it.
-                self._name(pane, client.id, written, stream.taken, "uncertain")
+                self._name(pane, client.id, written, stream.written, "uncertain")
         for client in self._world.clients.values():
             if client.key in inputs:
                 self.taken(pane, client.id, inputs[client.key])
