@@ -42,7 +42,7 @@ class Job:
     make_plan: Callable[[], Plan]
     request: str
     connection_id: ConnectionId | None = None
-    """None: it is nobody's request and has to happen, saved or not."""
+    """None: it is nobody's request, and tried until it is saved."""
     ref: str | None = None
     refused: Callable[[], None] | None = None
     """Called when it could not be done."""
@@ -96,9 +96,8 @@ class Saver:
         self._active: tuple[int, Job, Plan] | None = None
         self._dirty = _Dirty()
         self._saving: tuple[int, _Dirty, Change] | None = None
-        self._overdue: deque[Change] = deque()
-        """Carried out and announced already, and not in the store yet."""
-        self._overdue_id: int | None = None
+        self._again: list[Job] = []
+        """Nobody's requests that could not be saved: tried again when the next save is due."""
         self._saved_at_s = float("-inf")
         self._count = 0
         self._stopping = False
@@ -113,7 +112,7 @@ class Saver:
     @property
     def idle(self) -> bool:
         """Nothing is being saved or waits to be."""
-        return not (self._jobs or self._active or self._saving or self._overdue) and self._dirty.empty
+        return not (self._jobs or self._active or self._saving or self._again) and self._dirty.empty
 
     def touch_session(self, session_id: SessionId) -> None:
         self._dirty.sessions.add(session_id)
@@ -171,9 +170,8 @@ class Saver:
 
     @property
     def _must_wait(self) -> bool:
-        """What is saved now would overwrite a plan that is saved and not carried out yet, or be overwritten by one
-        that is carried out and not saved yet."""
-        return bool(self._saving or self._active or self._overdue)
+        """What is saved now would overwrite a plan that is saved and not carried out yet."""
+        return self._saving is not None or self._active is not None
 
     def stop(self) -> None:
         """The server stops: from now on, save at once. Streams that have no terminal are marked just behind their
@@ -181,9 +179,10 @@ class Saver:
         self._stopping = True
 
     def flush(self) -> None:
-        """Save what is dirty now."""
-        if self._overdue and self._overdue_id is None:
-            self._overdue_id = self._save(self._overdue[0])
+        """Save what is dirty now, and try again what could not be saved."""
+        self._jobs.extend(self._again)
+        self._again.clear()
+        self._work()
         if self._dirty.empty or self._must_wait:
             return
         dirty, self._dirty = self._dirty, _Dirty()
@@ -205,10 +204,6 @@ class Saver:
             self._saving = None
             self._world.effects += dirty.then
             self._note_marks(change)
-        elif self._overdue_id == save_id:
-            self._overdue_id = None
-            self._overdue.popleft()
-            self.flush()
         self._work()
 
     def failed(self, save_id: int) -> None:
@@ -218,17 +213,13 @@ class Saver:
             _, job, plan = self._active
             self._active = None
             if job.connection_id is None:
-                self._overdue.append(plan.change)
+                self._again.append(job)
                 self._world.timers.set(Wait.SAVE, None, self._world.now.mono_s + SAVE_EVERY_S)
-                plan.commit()
             else:
                 self._refuse(job, Refusal(ErrorCode.STORAGE, _STORAGE))
         elif self._saving is not None and self._saving[0] == save_id:
             self._dirty.merge(self._saving[1])
             self._saving = None
-            self._world.timers.set(Wait.SAVE, None, self._world.now.mono_s + SAVE_EVERY_S)
-        elif self._overdue_id == save_id:
-            self._overdue_id = None
             self._world.timers.set(Wait.SAVE, None, self._world.now.mono_s + SAVE_EVERY_S)
         self._work()
 
@@ -243,11 +234,6 @@ class Saver:
                 continue
             if plan.change == Change():
                 self._answer(job, plan.commit())
-            elif self._overdue and job.connection_id is not None:
-                self._refuse(job, Refusal(ErrorCode.STORAGE, _STORAGE))
-            elif self._overdue:
-                self._overdue.append(plan.change)
-                plan.commit()
             else:
                 self._active = (self._save(plan.change), job, plan)
 
