@@ -180,15 +180,14 @@ class Saver:
 
     def flush(self) -> None:
         """Save what is dirty now, and try again what could not be saved."""
+        if not self._dirty.empty and not self._must_wait:
+            dirty, self._dirty = self._dirty, _Dirty()
+            change = self._change(dirty)
+            self._saved_at_s = self._world.now.mono_s
+            self._saving = (self._save(change), dirty, change)
         self._jobs.extend(self._again)
         self._again.clear()
         self._work()
-        if self._dirty.empty or self._must_wait:
-            return
-        dirty, self._dirty = self._dirty, _Dirty()
-        change = self._change(dirty)
-        self._saved_at_s = self._world.now.mono_s
-        self._saving = (self._save(change), dirty, change)
 
     def saved(self, save_id: int) -> None:
         """The store has it."""
@@ -210,7 +209,7 @@ class Saver:
         """The store does not have it, nothing of it."""
         self._failing = True
         if self._active is not None and self._active[0] == save_id:
-            _, job, plan = self._active
+            job = self._active[1]
             self._active = None
             if job.connection_id is None:
                 self._again.append(job)
