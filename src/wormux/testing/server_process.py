@@ -96,7 +96,8 @@ class ServerProcess:
         """Empty if the ready line does not say it."""
         self._command = tuple(command)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WORMUX_")}
-        self._env = environment | dict(env or {})
+        self.env = environment | dict(env or {})
+        """Of the next process that is started."""
         self._process: subprocess.Popen[bytes] | None = None
         self._texts: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         self._readers: list[threading.Thread] = []
@@ -120,7 +121,7 @@ class ServerProcess:
         arguments = ["serve", "--port", "0", "--data-dir", str(self.data_dir), "--print-token"]
         self._process = subprocess.Popen(
             [*self._command, *arguments, *self.options, *more_options],
-            env=self._env,
+            env=self.env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -210,7 +211,7 @@ class ServerProcess:
         """Another command on the same data directory, as `run("ls", "--json")`."""
         return subprocess.run(
             [*self._command, command, "--data-dir", str(self.data_dir), *options],
-            env=self._env,
+            env=self.env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -1,0 +1,90 @@
+"""What the README and the docs show."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from wormux import create_app
+from wormux.config import Config
+from wormux.limits import FRAME_BYTES
+from wormux.sandbox.runtime_dir import default_runtime_dir
+from wormux.server.hosting import listen
+from wormux.testing.client import ScriptedClient
+
+from .kit import BASH, PROMPT, MakeServer, fall_asleep
+
+
+async def test_close_the_laptop_and_come_back(make_server: MakeServer) -> None:
+    """The tour: a session sleeps, nothing is lost, any key wakes it."""
+    server = make_server("--idle-timeout", "1s")
+    async with ScriptedClient(server.url, server.token) as client:
+        pane = client.pane()
+        await client.type(pane, b"echo before the sleep\n")
+        await client.wait_status(pane, "asleep")
+
+    async with ScriptedClient(server.url, server.token) as client:
+        pane = client.pane()
+        await client.wait_output(pane, rb"[\r\n]before the sleep")
+        assert client.model.connected[pane] is False
+        await client.type(pane, b"echo good morning\n")
+        await client.wait_output(pane, rb"[\r\n]good morning")
+        await client.wait_status(pane, "connected")
+
+
+async def test_a_build_goes_on_while_nobody_looks_and_the_server_is_restarted(
+    make_server: MakeServer,
+) -> None:
+    server = make_server("--idle-timeout", "1s")
+    async with ScriptedClient(server.url, server.token) as client:
+        await client.type(client.pane(), b"for i in 1 2 3; do sleep 1; echo step $i; done; echo built\n")
+        await client.wait_output(client.pane(), rb"[\r\n]step 1")
+    server.kill()
+    server.start()
+    async with ScriptedClient(server.url, server.token) as client:
+        await client.wait_output(client.pane(), rb"[\r\n]built")
+        await client.wait_output(client.pane(), PROMPT.encode())
+
+
+async def test_wormux_inside_of_another_application(tmp_path: Path) -> None:
+    """`create_app` below a path of a Starlette application, which enters its lifespan."""
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        config = Config(data_dir=tmp_path / "data", port=port, token="embedded", shell=tuple(BASH.split()))
+        terminals = create_app(config)
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            async with terminals.router.lifespan_context(terminals):
+                yield
+
+        app = Starlette(routes=[Mount("/terminals", terminals)], lifespan=lifespan)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                ws="websockets-sansio",
+                ws_max_size=FRAME_BYTES,
+                ws_per_message_deflate=False,
+                access_log=False,
+                log_config=None,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        with server.capture_signals():
+            serving = asyncio.create_task(server._serve(sockets=[listener]))
+        try:
+            async with ScriptedClient(f"http://127.0.0.1:{port}/terminals", "embedded") as client:
+                await client.type(client.pane(), b"echo a$((1+1))b\n")
+                await client.wait_output(client.pane(), rb"[\r\n]a2b")
+                await fall_asleep(client, client.session().id)
+        finally:
+            server.should_exit = True
+            await serving
+            shutil.rmtree(default_runtime_dir(config.data_dir), ignore_errors=True)
