@@ -198,6 +198,10 @@ class Pane:
     def record(self, position_mark: int) -> PaneRecord:
         """As it is stored, with this mark."""
         rests = {PanePhase.ASLEEP: Rest.ASLEEP, PanePhase.EXITED: Rest.EXITED, PanePhase.FAILED: Rest.FAILED}
+        rest = rests.get(self.phase, Rest.LIVE)
+        if rest == Rest.LIVE and 0 < self.generation == self.over_generation:
+            # The next terminal is wanted, and not asked for yet: nothing to attach to.
+            rest = Rest.ASLEEP if self.slept else Rest.EXITED if self.exit is not None else Rest.LIVE
         return PaneRecord(
             id=self.id,
             tab_id=self.tab_id,
@@ -207,7 +211,7 @@ class Pane:
             rows=self.rows,
             generation=self.generation,
             position_mark=position_mark,
-            rest=rests.get(self.phase, Rest.LIVE),
+            rest=rest,
             reason=self.reason,
             exit_code=self.exit.code if self.exit else None,
             exit_signal=self.exit.signal if self.exit else None,
