@@ -163,6 +163,9 @@ class Sandboxes:
             self.failed(session, "The sandbox does not run.")  # the ends of its terminals are on their way
             return
         session.move(SandboxEvent.MISSING)
+        for pane in self._world.panes_of(session.id):
+            if pane.surviving and not pane.restored:
+                self._terminals.gone_unseen(pane)
         trying = [pane for pane in self._world.panes_of(session.id) if pane.attempt is not None]
         if any(pane.woken for pane in trying):
             self._serve(session)
