@@ -85,8 +85,8 @@ REDRAW_EVERY_S = 0.25
 """At most four redraws a second per client and pane, for clients that fell behind."""
 POSITION_MARK_BYTES = 64 * MIB
 """How far ahead of the stream its stored mark lies; half of it is the warning at which the next is stored."""
-REV_MARK = 1 << 20
-"""How far ahead of `rev` its stored mark lies."""
+REV_MARK = 1 << 16
+"""How far ahead of `rev` its stored mark lies: in microseconds, less than a server takes to start."""
 
 # --- Input -------------------------------------------------------------------------------------------------
 

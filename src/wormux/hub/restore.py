@@ -52,8 +52,8 @@ def restore(world: World, snapshot: Snapshot) -> None:
         world.panes[pane.id] = _pane(world, pane, session_of[pane.tab_id], checkpoints.get(pane.id))
     used = {pane.channel: pane.id for pane in world.panes.values()}
     world.channels = ChannelTable(used, snapshot.meta.free_channels)
-    # The clock as well: the mark is behind if the last server could not store one.
-    world.rev = max(snapshot.meta.rev_mark, world.now.wall_ms)
+    # The mark is behind if the last server could not store one. Microseconds pass faster than revisions.
+    world.rev = max(snapshot.meta.rev_mark, 1000 * world.now.wall_ms)
     world.last_tab = snapshot.meta.last_tab if snapshot.meta.last_tab in world.tabs else None
     _restore_clients(world, snapshot)
 
