@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shlex
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -18,8 +21,11 @@ from wormux.limits import FRAME_BYTES
 from wormux.sandbox.runtime_dir import default_runtime_dir
 from wormux.server.hosting import listen
 from wormux.testing.client import ScriptedClient
+from wormux.testing.server_process import ServerProcess
 
-from .kit import BASH, PROMPT, MakeServer, fall_asleep
+from .kit import BASH, PROMPT, MakeServer, fall_asleep, run
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 async def test_close_the_laptop_and_come_back(make_server: MakeServer) -> None:
@@ -51,6 +57,53 @@ async def test_a_build_goes_on_while_nobody_looks_and_the_server_is_restarted(
     async with ScriptedClient(server.url, server.token) as client:
         await client.wait_output(client.pane(), rb"[\r\n]built")
         await client.wait_output(client.pane(), PROMPT.encode())
+
+
+async def test_sleep_keeps_files_output_size_directory_and_channel(make_server: MakeServer) -> None:
+    server = make_server()
+    async with ScriptedClient(server.url, server.token) as client:
+        pane, session = client.pane(), client.session().id
+        await client.request("pane_resize", pane_id=pane, cols=90, rows=30)
+        await run(client, pane, "mkdir work; cd work")
+        await run(client, pane, "echo milk > list")
+        await client.wait_for(lambda: (client.info(pane).cwd or "").endswith("/work"), "the directory")
+        channel = client.model.channels[pane]
+        await fall_asleep(client, session)
+        assert await run(client, pane, "cat list; stty size") == b"milk\r\n30 90\r\n"
+        assert client.model.channels[pane] == channel
+        assert b"mkdir work" in client.outputs[pane].whole()
+
+
+@pytest.mark.parametrize("way", ["environment", "file"])
+async def test_options_by_environment_and_file(tmp_path: Path, way: str) -> None:
+    server = ServerProcess(tmp_path / "data")
+    if way == "environment":
+        server.env.update(WORMUX_SHELL="sh -c 'echo hello; exec cat'", WORMUX_TOKEN="by-environment")
+    else:
+        (tmp_path / "wormux.toml").write_text(
+            'shell = ["sh", "-c", "echo hello; exec cat"]\ntoken = "by-file"\nidle_timeout = "90s"\n'
+        )
+        server.options = ("--config", str(tmp_path / "wormux.toml"))
+    with server:
+        assert server.token == f"by-{way}"
+        async with ScriptedClient(server.url, server.token) as client:
+            await client.wait_output(client.pane(), b"hello")
+
+
+def test_every_command_of_the_readme_runs(make_server: MakeServer) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+    commands = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    ours = [command[1:] for command in commands if command and command[0] == "wormux"]
+    assert ours
+    server = make_server()
+    for verb, *options in ours:
+        if verb == "serve":
+            server.terminate()
+            server.start(*options)
+        else:
+            said = server.run(verb, *options)
+            assert (said.returncode, said.stderr) == (0, "")
+    assert "the next `wormux serve` finds" in server.stdout or "No shell is running" in server.stdout
 
 
 async def test_wormux_inside_of_another_application(tmp_path: Path) -> None:
