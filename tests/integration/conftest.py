@@ -49,3 +49,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One for all tests of a file that are content with a session of their own."""
     for make in _factory(tmp_path_factory.mktemp("server")):
         yield make("--idle-timeout", "never")
+
+
+@pytest.fixture(scope="module")
+def drowsy_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The same, with sandboxes that fall asleep after a second."""
+    for make in _factory(tmp_path_factory.mktemp("drowsy")):
+        yield make("--idle-timeout", "1s")

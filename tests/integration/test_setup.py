@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +27,19 @@ def refused(server: ServerProcess, *options: str) -> str:
     assert said.count("\n") == 1
     assert said.endswith(".\n")
     return said
+
+
+@pytest.fixture(scope="module")
+def used_data_dir(server: ServerProcess) -> Path:
+    """Of a server that had a client and was stopped."""
+
+    async def use() -> None:
+        async with ScriptedClient(server.url, server.token) as client:
+            await client.wait_status(client.pane(), "connected")
+
+    asyncio.run(use())
+    server.stop_all()
+    return server.data_dir
 
 
 async def test_a_second_server_on_the_directory_is_told_the_firsts_address(make_server: MakeServer) -> None:
@@ -76,19 +91,17 @@ def _of_another_program(path: Path) -> None:
         (_of_another_program, "is the database of another program"),
     ],
 )
-async def test_a_store_that_is_not_ours_is_refused_and_left_as_it_is(
-    make_server: MakeServer, harm: Callable[[Path], None], sentence: str
+def test_a_store_that_is_not_ours_is_refused_and_left_as_it_is(
+    used_data_dir: Path, tmp_path: Path, harm: Callable[[Path], None], sentence: str
 ) -> None:
-    server = make_server(shell="cat")
-    async with ScriptedClient(server.url, server.token) as client:
-        await client.wait_status(client.pane(), "connected")
-    server.stop_all()
-    harm(server.data_dir / "wormux.db")
-    before = _files(server.data_dir)
+    data_dir = tmp_path / "data"
+    shutil.copytree(used_data_dir, data_dir)
+    harm(data_dir / "wormux.db")
+    before = _files(data_dir)
 
-    assert sentence in refused(server)
+    assert sentence in refused(ServerProcess(data_dir))
 
-    assert _files(server.data_dir) == before
+    assert _files(data_dir) == before
 
 
 def _files(data_dir: Path) -> dict[str, bytes]:

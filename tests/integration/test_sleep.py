@@ -7,6 +7,7 @@ import pytest
 from wormux.errors import ErrorCode
 from wormux.testing.client import ScriptedClient
 from wormux.testing.errors import RequestError
+from wormux.testing.server_process import ServerProcess
 
 from .kit import MakeServer, at_prompt, eventually, new_session, run, split
 
@@ -44,20 +45,21 @@ async def test_an_idle_sandbox_sleeps_with_all_its_panes_and_no_other(make_serve
 
 
 @pytest.mark.parametrize(
-    ("start", "name"),
-    [("vim -u NONE -N\n", "vim"), ("sleep 1000 &\n", "sleep"), ("sleep 1001\n\x1a", "sleep")],
+    ("line", "key", "name"),
+    [(b"vim -u NONE -N", b"", "vim"), (b"sleep 1000 &", b"", "sleep"), (b"sleep 1001", b"\x1a", "sleep")],
     ids=["in the foreground", "in the background", "stopped"],
 )
-async def test_what_runs_keeps_its_sandbox_awake(make_server: MakeServer, start: str, name: str) -> None:
-    server = make_server("--idle-timeout", "1s")
+async def test_what_runs_keeps_its_sandbox_awake(
+    drowsy_server: ServerProcess, line: bytes, key: bytes, name: str
+) -> None:
+    server = drowsy_server
     async with ScriptedClient(server.url, server.token) as client:
-        busy, pane = client.session().id, client.pane()
+        busy, pane = await new_session(client, f"busy with {line.decode()}")
         await at_prompt(client, pane)
-        line, *key = start.partition("\n")
-        await client.type(pane, f"{line}\n".encode())
+        await client.type(pane, line + b"\n")
         await client.wait_for(lambda: name in (client.model.sessions[busy].busy or ""), f"busy with {name}")
-        if key[1]:
-            await client.type(pane, key[1].encode())
+        if key:
+            await client.type(pane, key)
             await client.wait_output(pane, rb"Stopped")
 
         idle, _ = await new_session(client, "idle")
@@ -73,13 +75,13 @@ async def test_what_runs_keeps_its_sandbox_awake(make_server: MakeServer, start:
         await client.request("session_sleep", session_id=busy, force=True)
         await client.wait_session(busy, "asleep")
         assert client.info(pane).status == "asleep"
-        await eventually(lambda: not server.processes(), "the end of what ran")
+        await eventually(lambda: not server.agents(), "the end of what ran")
 
 
-async def test_a_sandbox_sleeps_once_its_work_is_done(make_server: MakeServer) -> None:
-    server = make_server("--idle-timeout", "1s")
+async def test_a_sandbox_sleeps_once_its_work_is_done(drowsy_server: ServerProcess) -> None:
+    server = drowsy_server
     async with ScriptedClient(server.url, server.token) as client:
-        session, pane = client.session().id, client.pane()
+        session, pane = await new_session(client, "at work")
         await at_prompt(client, pane)
         await client.type(pane, b"mkfifo work; cat work >done &\n")
         await client.wait_for(lambda: client.model.sessions[session].busy == "cat", "busy")

@@ -27,6 +27,8 @@ from wormux.testing.errors import TooLate
 
 WITHIN_S = 30.0
 """The deadline of everything that is waited for."""
+_LEAVES_WITHIN_S = 5.0
+"""What was asked to end has so long before it is killed."""
 _LOOK_EVERY_S = 0.02
 _READY = re.compile(r"^Wormux is ready: (\S+)$", re.MULTILINE)
 
@@ -51,11 +53,18 @@ class Process:
     def is_alive(self) -> bool:
         return start_time(self.pid) == self.started and not _is_zombie(self.pid)
 
+    def terminate(self) -> None:
+        """With SIGTERM: an agent then ends its shells and itself."""
+        self._signal(signal.SIGTERM)
+
     def kill(self) -> None:
         """With SIGKILL, as the kernel does when memory is short."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
         if self.is_alive:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, number)
 
 
 @dataclass(frozen=True)
@@ -245,8 +254,10 @@ class ServerProcess:
         if self.is_running:
             self.terminate()
         processes = self.processes()
-        if processes:
-            self.run("stop", "--all")
+        for agent in self.agents():
+            agent.terminate()
+        with contextlib.suppress(TooLate):
+            wait_until(lambda: not any(one.is_alive for one in processes), "", within_s=_LEAVES_WITHIN_S)
         for process in processes:
             process.kill()  # Only what did not listen.
         wait_until(lambda: not any(one.is_alive for one in processes), "the end of agents and shells")
