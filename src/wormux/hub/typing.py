@@ -224,14 +224,14 @@ class Typing:
             stream = pane.streams.setdefault(client.id, InputStream())
             if stream.received < position:
                 stream.received = position
-                self.taken(pane, client.id, position)
+                self._settle(pane, client.id, stream)
 
     def positions(self, client_id: ClientId) -> dict[PaneId, int | None]:
         """For `state.input`: up to where the client's input was received, or None while the agent is asked."""
         positions: dict[PaneId, int | None] = {}
         for pane in self._world.panes.values():
             stream = pane.streams.get(client_id)
-            if self._world.asking(pane):
+            if self._world.asking(pane) and not (stream and stream.pending):
                 stream = pane.streams.setdefault(client_id, InputStream())
                 stream.asked = True
             positions[pane.id] = None if stream and stream.asked else stream.received if stream else 0
