@@ -151,6 +151,7 @@ class Terminals:
         """The terminal's process ended, and all its output is here."""
         if pane.attempt is not None:
             pane.attempt = None
+        pane.over_generation = pane.generation
         asleep = event.exit.asleep
         pane.move(PaneEvent.SLEPT if asleep else PaneEvent.ENDED)
         pane.surviving = False
