@@ -150,7 +150,7 @@ class OutputLog:
 
 def _start_of_last_lines(data: bytes, lines: int) -> int:
     """Index where the last `lines` lines begin."""
-    end = len(data)
+    end = len(data) - data.endswith(b"\n")
     for _ in range(lines):
         end = data.rfind(b"\n", 0, end)
         if end < 0:

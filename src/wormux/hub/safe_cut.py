@@ -58,6 +58,8 @@ def safe_cut(state: ParserState, data: bytes, wanted: int) -> int:
     """The first index at or behind `wanted` where a terminal may begin to read `data`, preferring the start of a
     line nearby; `len(data)` if there is none. `state` is the parser's before `data`."""
     cut = _ground_from(state, data, wanted)
+    if data[:cut].endswith(b"\n"):
+        return cut
     line_end = data.find(b"\n", cut, cut + _LINE_WITHIN_BYTES)
     if cut > 0 and line_end >= 0 and _ground_from(state, data, line_end + 1) == line_end + 1:
         return line_end + 1
