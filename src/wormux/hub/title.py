@@ -24,7 +24,8 @@ class TitleScanner:
             return None
         data = self._carry + data
         titles = _TITLE.findall(data)
-        before_end = data.rfind(b"\x1b", 0, -1)  # an ESC at the end may be the first or the last byte of a title
+        # An ESC at the very end may begin a title, or be the first half of what ends one.
+        before_end = data.rfind(b"\x1b", 0, -1)
         begun = _BEGUN.search(data, before_end if before_end >= 0 else len(data) - 1)
         self._carry = data[begun.start() :] if begun and len(data) - begun.start() <= _CARRY_BYTES else b""
         return clean_text(titles[-1].decode("utf-8", "replace"), TITLE_CHARS) if titles else None
