@@ -64,10 +64,12 @@ class Sandboxes:
             self._try_soon(pane)
 
     def start(self, session: Session) -> None:
-        """A new session: start its sandbox for the panes that wait."""
+        """A new session, or one whose start the last server did not see the end of: start its sandbox."""
         for pane in self._world.panes_of(session.id):
-            pane.woken = True
-            self._begin(pane)
+            if pane.phase in (PanePhase.STARTING, PanePhase.FAILED):
+                pane.woken = True
+                pane.move(PaneEvent.WOKEN)
+                self._begin(pane)
         self._serve(session)
 
     def look_for(self, session: Session) -> None:
