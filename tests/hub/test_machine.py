@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from wormux.hub.settings import ExitBehavior
 from wormux.ids import PaneId
 from wormux.limits import INPUT_PANE_BYTES
 from wormux.protocol.agent_link import Exit
@@ -34,7 +35,7 @@ class HubMachine(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 2**32), hold=st.booleans(), ready_after_s=st.sampled_from([0.0, 0.3]))
     def begin(self, seed: int, hold: bool, ready_after_s: float) -> None:
-        behavior = "hold" if hold else "close"
+        behavior: ExitBehavior = "hold" if hold else "close"
         self.world = HubWorld(replace(SETTINGS, idle_timeout_s=IDLE_S, exit_behavior=behavior), seed=seed)
         self.world.ready_after_s = ready_after_s
         self.clients = [self.world.client(f"c{number}", flow=number != 1) for number in range(CLIENTS)]
@@ -174,7 +175,9 @@ class HubMachine(RuleBasedStateMachine):
             self.count += 1
             pty.print((b"out %d \x1b[3%dm\r\n" % (self.count, self.count % 8) * (size // 8 + 1))[:size])
 
-    @rule(index=indexes, end=st.sampled_from([Exit(0, ran_s=5.0), Exit(1, ran_s=0.1), Exit(signal="SIGKILL")]))
+    @rule(
+        index=indexes, end=st.sampled_from([Exit(0, ran_s=5.0), Exit(1, ran_s=0.1), Exit(signal="SIGKILL")])
+    )
     def exit(self, index: int, end: Exit) -> None:
         pty = self.pty(index)
         if pty is not None:
@@ -316,7 +319,10 @@ class HubMachine(RuleBasedStateMachine):
             for pane_id in client.panes:
                 output = client.output(pane_id)
                 assert client.input(pane_id).unacked == 0
-                assert output.position == self.world.hub.world.panes[pane_id].log.end, (client.client_id, pane_id)
+                assert output.position == self.world.hub.world.panes[pane_id].log.end, (
+                    client.client_id,
+                    pane_id,
+                )
                 assert output.size == self.world.live(pane_id).size
         self.check_at_rest()
 

@@ -25,9 +25,9 @@ from collections.abc import Callable
 from wormux.errors import StoreError
 from wormux.hub import effects as e
 from wormux.hub.hub import Hub
-from wormux.hub.inputs import Moment, ServerStopping
+from wormux.hub.inputs import FrameReceived, Moment, ServerStopping
 from wormux.hub.settings import HubSettings
-from wormux.ids import PaneId, SandboxId
+from wormux.ids import ConnectionId, PaneId, SandboxId
 from wormux.store.memory import MemoryStore
 from wormux.testing.sim_agent import SimAgent, SimPty, Written
 from wormux.testing.sim_client import SimClient
@@ -46,6 +46,8 @@ SETTINGS = HubSettings(
 )
 _WALL_MS = 1_700_000_000_000
 _ENDLESS = 100_000
+_STARTING_S = 0.2
+"""How long a server takes to start."""
 
 
 class HubWorld:
@@ -184,7 +186,8 @@ class HubWorld:
 
     def kill_server(self) -> None:
         """The server process ends without a word. What it had said to agents still arrives there."""
-        self.truth.server_died(self.hub, self.clients)
+        ptys = [pty for ptys in self.machine.ptys.values() for pty in ptys]
+        self.truth.server_died(self.hub, self.clients, ptys)
         self.server.kill()
         for client in self.clients:
             client.cut()
@@ -196,7 +199,8 @@ class HubWorld:
         self.kill_server()
 
     def start_server(self, settings: HubSettings | None = None) -> None:
-        """A new one, on the same store. The store must work."""
+        """A new one, on the same store, a moment later. The store must be readable."""
+        self.now_s += _STARTING_S
         self._serial += 1
         self.truth.server += 1
         self.server = SimServer(self, settings or self.settings)
@@ -254,11 +258,8 @@ class HubWorld:
     def saw_output(self, pane_id: PaneId, position: int, data: bytes) -> None:
         self.truth.saw(self.machine.ptys.get(pane_id, []), pane_id, position, data)
 
-    def _frame_arrived(self, server: SimServer, connection_id: int, frame: bytes) -> None:
-        from wormux.hub.inputs import FrameReceived
-        from wormux.ids import ConnectionId
-
-        server.step(FrameReceived(ConnectionId(connection_id), frame))
+    def _frame_arrived(self, server: SimServer, connection_id: ConnectionId, frame: bytes) -> None:
+        server.step(FrameReceived(connection_id, frame))
 
     def _terminal_opened(self, pty: SimPty) -> None:
         self.truth.opened(self.machine, pty)

@@ -106,6 +106,11 @@ class SimPty:
         return self.exit is None
 
     @property
+    def unread(self) -> tuple[Written, ...]:
+        """Input that its program has not read."""
+        return tuple(self._waiting)
+
+    @property
     def size(self) -> tuple[int, int]:
         return self._sizes[-1].cols, self._sizes[-1].rows
 
@@ -195,6 +200,11 @@ class SimPty:
             self.running = None
             self.exit = end
             self._say_ended()
+
+    def die(self) -> None:
+        """With its agent: nobody says so."""
+        self._waiting.clear()
+        self.exit = self.exit or Exit(signal="SIGKILL")
 
     def _say(self, event: TerminalSays) -> None:
         if self._peer is not None:
@@ -302,7 +312,7 @@ class SimAgent:
         """Without a word."""
         self.stopped = True
         for pty in self.terminals.values():
-            pty.exit = pty.exit or Exit(signal="SIGKILL")
+            pty.die()
 
     def _tell_busy(self) -> None:
         for peer in list(self._controls):

@@ -5,6 +5,7 @@ Checked as it happens, so that a failure points at the delivery that brought it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from wormux.hub.effects import WriteTerminal
@@ -35,10 +36,14 @@ class _Page:
         """Whether it agrees with what was seen before."""
         end = at + len(data)
         known = self._known[at:end]
-        agrees = all(
-            not was_known or before == now
-            for was_known, before, now in zip(known, self._bytes[at:end], data, strict=True)
-        ) if any(known) and self._bytes[at:end] != data else True
+        agrees = (
+            all(
+                not was_known or before == now
+                for was_known, before, now in zip(known, self._bytes[at:end], data, strict=True)
+            )
+            if any(known) and self._bytes[at:end] != data
+            else True
+        )
         self._bytes[at:end] = data
         self._known[at:end] = b"\x01" * len(data)
         return agrees
@@ -113,8 +118,14 @@ class SimTruth:
         )
         stream.hand(written.data, handed, may_repeat=may_repeat)
 
-    def server_died(self, hub: Hub, clients: list[SimClient]) -> None:
-        """What it had named to nobody yet is excused: a dead server's notices are lost."""
+    def server_died(self, hub: Hub, clients: list[SimClient], ptys: Iterable[SimPty]) -> None:
+        """What it had named to nobody yet is excused, since a dead server's notices are lost; so is what its agents
+        have and no program has read, which nobody can name if the agent dies as well."""
+        for pty in ptys:
+            for piece in pty.unread:
+                stream = self._streams.get((piece.client_key, pty.pane_id))
+                if stream is not None:
+                    stream.excused.append((piece.position, piece.position + len(piece.data)))
         for pane in hub.world.panes.values():
             for client in clients:
                 if client.client_id in pane.streams and pane.id in client.inputs:
