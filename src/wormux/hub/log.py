@@ -88,12 +88,9 @@ class OutputLog:
         room = limit - len(data)
         if not self._backdrop or self.end - limit > self.start or room <= 0:
             return data
-        return (
-            self._backdrop[
-                safe_cut(ParserState.UNKNOWN, self._backdrop, max(0, len(self._backdrop) - room)) :
-            ]
-            + data
-        )
+        # It was a redraw itself, so it begins where a terminal is at rest.
+        cut = safe_cut(ParserState.GROUND, self._backdrop, max(0, len(self._backdrop) - room))
+        return self._backdrop[cut:] + data
 
     def checkpoint(self, pane_id: PaneId) -> Checkpoint:
         """What to keep in the store."""
