@@ -28,7 +28,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from wormux.ids import ClientId, PaneId, SessionId
-from wormux.limits import FLOW_ACK_BYTES, INPUT_CLIENT_BYTES, KIB
+from wormux.limits import CONTROL_MESSAGES, CONTROL_MESSAGES_WITHIN_S, INPUT_CLIENT_BYTES, KIB
 from wormux.protocol import messages as m
 from wormux.protocol.frames import CONTROL_CHANNEL, encode_frame, split_frame
 from wormux.testing.errors import ConnectionOver, RequestError, ServerBroke, TooLate, expect
@@ -38,6 +38,8 @@ from wormux.testing.streams import InputStream, OutputStream
 WITHIN_S = 30.0
 """The deadline of everything that is waited for, unless told otherwise: long, because it is only met by faults."""
 INPUT_FRAME_BYTES = 16 * KIB
+_ACK_EVERY_S = 2 * CONTROL_MESSAGES_WITHIN_S / CONTROL_MESSAGES
+"""Half of the messages that the server allows."""
 _ABNORMAL = 1006
 _SHOWN_BYTES = 300
 
@@ -76,7 +78,8 @@ class ScriptedClient:
             self._headers.setdefault("Authorization", f"Bearer {token}")
         self._size = (width, height)
         self._flow = flow
-        self._acked_output: dict[PaneId, int] = {}
+        self._drawn = asyncio.Event()
+        self._acknowledger: asyncio.Task[None] | None = None
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._over: ConnectionOver | None = None
@@ -127,7 +130,6 @@ class ScriptedClient:
             output.connecting()
             if output.resume is not None:
                 positions[pane] = output.resume
-        self._acked_output.clear()
         await self.send(
             "connect",
             width=self._size[0],
@@ -138,6 +140,8 @@ class ScriptedClient:
             flow=self._flow,
         )
         await self.wait_for(lambda: self._greeted, "a state")
+        if self._flow:
+            self._acknowledger = asyncio.create_task(self._acknowledge_output(), name="acknowledging output")
 
     async def reconnect(self, url: str | None = None, *, resume: bool = True) -> None:
         """After `cut` or the server's end: the same client, on a new connection; to another address if one is given."""
@@ -176,6 +180,10 @@ class ScriptedClient:
         return self._socket is not None and self._over is None
 
     async def _end(self) -> None:
+        if self._acknowledger is not None:
+            self._acknowledger.cancel()
+            await asyncio.wait([self._acknowledger])
+            self._acknowledger = None
         if self._socket is not None:
             self._socket.transport.abort()
         if self._reader is not None:
@@ -389,8 +397,7 @@ class ScriptedClient:
             expect(pane is not None, "Bytes come only on the channels of panes.")
             assert pane is not None
             self.outputs.setdefault(pane, OutputStream()).take_bytes(payload)
-            if self._flow:
-                await self._acknowledge_output(pane, is_last=len(payload) < FLOW_ACK_BYTES // 2)
+            self._drawn.set()
             return
         message = _decoder.decode(payload)
         self.messages.append(message)
@@ -465,12 +472,18 @@ class ScriptedClient:
         if self.acks_layout:
             await self.send("layout_ack", rev=self.model.rev)
 
-    async def _acknowledge_output(self, pane: PaneId, *, is_last: bool) -> None:
-        """At least every `FLOW_ACK_BYTES`, and when probably all is drawn."""
-        position = self.outputs[pane].position
-        if is_last or position - self._acked_output.get(pane, 0) >= FLOW_ACK_BYTES:
-            self._acked_output[pane] = position
-            await self.send("output_ack", pane_id=pane, position=position)
+    async def _acknowledge_output(self) -> None:
+        """Tell what has been drawn, at a pace that leaves the most of the allowed messages to others."""
+        acked: dict[PaneId, int] = {}
+        with contextlib.suppress(ConnectionOver, ServerBroke):
+            while True:
+                await self._drawn.wait()
+                self._drawn.clear()
+                for pane, output in list(self.outputs.items()):
+                    if output.position != acked.get(pane) and pane in self.model.channels:
+                        acked[pane] = output.position
+                        await self.send("output_ack", pane_id=pane, position=output.position)
+                        await asyncio.sleep(_ACK_EVERY_S)
 
     def _check(self) -> None:
         if self._broke is not None:
