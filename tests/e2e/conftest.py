@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 from wormux.server.page import PAGE_DIR
 from wormux.testing.server_process import ServerProcess
 
-from .kit import BASH, PROMPT, RECORD_TITLES, WITHIN_MS, Link, MakeServer, OpenPage, Ui
+from .kit import BASH, PROMPT, RECORD_TITLES, WITHIN_MS, MakeServer, OpenPage, Ui
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
@@ -29,9 +29,6 @@ CHROMIUM_ARGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-WITHOUT_WEBGL = "--disable-3d-apis"
-"""WebGL on the CPU costs a second for every page; the terminals are drawn by the DOM, one test aside."""
-
 _failed = pytest.StashKey[bool]()
 
 
@@ -69,7 +66,7 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="session")
 def browser(chromium: str, playwright: Playwright) -> Iterator[Browser]:
-    running = playwright.chromium.launch(executable_path=chromium, args=[*CHROMIUM_ARGS, WITHOUT_WEBGL])
+    running = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)
     yield running
     running.close()
 
@@ -106,10 +103,14 @@ def make_server(tmp_path: Path) -> Iterator[MakeServer]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def make_module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeServer]:
+    yield from _servers(tmp_path_factory.mktemp("server"))
+
+
+@pytest.fixture(scope="module")
+def server(make_module_server: MakeServer) -> ServerProcess:
     """One for all tests of a file that are content with a session of their own. They sleep only when told to."""
-    for make in _servers(tmp_path_factory.mktemp("server")):
-        yield make("--idle-timeout", "never")
+    return make_module_server("--idle-timeout", "never")
 
 
 @pytest.fixture
@@ -120,13 +121,18 @@ def open_page(
     pages: list[Ui] = []
 
     def open_page(
-        server: ServerProcess, *, path: str | None = None, clock: bool = False, **options: Any
+        server: ServerProcess,
+        *,
+        path: str | None = None,
+        clock: bool = False,
+        script: str = "",
+        **options: Any,
     ) -> Ui:
         context = browser.new_context(
             **{"viewport": {"width": 1000, "height": 640}, "color_scheme": "dark", **options}
         )
         context.set_default_timeout(WITHIN_MS)
-        context.add_init_script(RECORD_TITLES)
+        context.add_init_script(RECORD_TITLES + script)
         page = context.new_page()
         if clock:
             page.clock.install()
@@ -162,10 +168,3 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def session_name(request: pytest.FixtureRequest) -> str:
     return str(request.node.name).removeprefix("test_").replace("_", " ")[-40:].strip()
-
-
-@pytest.fixture
-def link(server: ServerProcess) -> Iterator[Link]:
-    link = Link(server)
-    yield link
-    link.close()

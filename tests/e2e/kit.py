@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, WebSocket, expect
 
@@ -56,10 +57,19 @@ class MakeServer(Protocol):
 
 class OpenPage(Protocol):
     """The fixture `open_page`: a browser without a past at the server's address, and what a person sees there.
-    `options` are those of Playwright's `new_context`."""
+
+    `clock`: the page's is Playwright's. `script` runs before the page's own code. `options` are those of Playwright's
+    `new_context`.
+    """
 
     def __call__(
-        self, server: ServerProcess, *, path: str | None = None, clock: bool = False, **options: Any
+        self,
+        server: ServerProcess,
+        *,
+        path: str | None = None,
+        clock: bool = False,
+        script: str = "",
+        **options: Any,
     ) -> Ui: ...
 
 
@@ -262,12 +272,12 @@ class Pane:
         expect(self.locator).to_have_attribute("data-connected", "false")
         expect(self.title).to_have_text(title)
 
-    def wait_text(self, pattern: str) -> re.Match[str]:
-        """Until the pattern is in the terminal's text; `^` and `$` are those of lines."""
+    def wait_text(self, pattern: str, *, behind: int = 0) -> re.Match[str]:
+        """Until the pattern is in the terminal's text, past so many characters; `^` and `$` are those of lines."""
         found: list[re.Match[str]] = []
 
         def look() -> bool:
-            match = re.search(pattern, self.text(), re.MULTILINE)
+            match = re.compile(pattern, re.MULTILINE).search(self.text(), behind)
             if match is not None:
                 found.append(match)
             return match is not None
@@ -302,13 +312,20 @@ class Pane:
         behind = r"(?s)\A" + re.escape(f"{before} {command}\n") + rf"(.*?)\n?{PROMPT}\Z"
         return self.wait_text(behind)[1]
 
+    def wake(self, command: str) -> str:
+        """Type a command line into a pane that is not connected; what it wrote, once the next prompt is there."""
+        before = len(self.text())
+        self.type(f"{command}\n")
+        return self.wait_text(
+            rf"(?s)^{PROMPT} {re.escape(command)}\n((?:(?!^{PROMPT}).)*?)\n?{PROMPT}\Z", behind=before
+        )[1]
+
 
 class Link:
     """A way to the server through a port of its own, which can be cut as a network is: without a word."""
 
-    def __init__(self, server: ServerProcess) -> None:
-        host, _, port = server.url.removeprefix("http://").partition(":")
-        self._server = (host, int(port))
+    def __init__(self) -> None:
+        self._server = ("", 0)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._whole = True
         self._lock = threading.Lock()
@@ -316,6 +333,11 @@ class Link:
         self._threads: list[threading.Thread] = []
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._run(self._accept)
+
+    def lead_to(self, server: ServerProcess) -> None:
+        """The server must know `url` as its own."""
+        address = urlsplit(server.url)
+        self._server = (address.hostname or "", address.port or 0)
 
     def cut(self) -> None:
         """Break what is connected, and refuse what comes."""

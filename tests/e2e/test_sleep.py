@@ -91,8 +91,7 @@ def test_a_key_wakes_its_pane_alone_and_what_was_typed_runs_once(ui: Ui, press: 
     other.expect_lost(ASLEEP)
     other.focus()
     other.expect_lost(ASLEEP)
-    ui.page.keyboard.press("Enter")
-    other.wait_prompt()
+    assert other.wake("echo other-$((40+2))") == "other-42"
     other.expect_connected()
     assert other.titles() == [ASLEEP, WAKING, ""]
 
@@ -142,9 +141,7 @@ def test_the_size_of_a_window_that_was_resized_meanwhile_is_the_fresh_shells(ui:
         "the wish",
     )
     pane.expect_lost(ASLEEP)
-    ui.page.keyboard.press("Enter")
-    pane.wait_prompt()
-    assert pane.run("stty size") == f"{expected[0]} {expected[1]}"
+    assert pane.wake("stty size") == f"{expected[0]} {expected[1]}"
 
 
 def test_the_mouse_of_a_program_that_is_gone_types_nothing_and_wakes_nothing(ui: Ui) -> None:
@@ -173,6 +170,4 @@ def test_the_mouse_of_a_program_that_is_gone_types_nothing_and_wakes_nothing(ui:
         each.expect_lost(ASLEEP)
         assert each.titles() == [ASLEEP]
     assert len(ui.frames) > 0
-    ui.page.keyboard.press("Enter")
-    pane.wait_prompt()
-    assert pane.run("echo clean-$((40+2))") == "clean-42"
+    assert pane.wake("echo clean-$((40+2))") == "clean-42"
