@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -69,6 +70,11 @@ class Peer:
     def close(self) -> None:
         self._writer.close()
 
+    async def wait_closed(self) -> None:
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(WITHIN_S):
+                await self._writer.wait_closed()
+
 
 class ScriptedAgent:
     """Accepts links at a path."""
@@ -80,20 +86,26 @@ class ScriptedAgent:
     @asynccontextmanager
     async def at(cls, path: Path, backlog: int = 100) -> AsyncIterator[ScriptedAgent]:
         agent = cls()
-        all_peers = []
+        all_peers: list[Peer] = []
+        is_over = False
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             peer = Peer(reader, writer)
             all_peers.append(peer)
             agent._peers.put_nowait(peer)
+            if is_over:  # it was under way when the agent ended
+                peer.close()
 
         server = await asyncio.start_unix_server(accept, path, backlog=backlog)
         try:
             yield agent
         finally:
+            is_over = True
             server.close()
+            await asyncio.sleep(0)  # those who were accepted already come to `accept`
             for peer in all_peers:
                 peer.close()
+                await peer.wait_closed()
 
     async def accept(self, role: str) -> Peer:
         """The next link, after its hello."""

@@ -15,13 +15,21 @@ import pytest
 from wormux.errors import SandboxError
 from wormux.ids import SandboxId
 from wormux.limits import AGENT_NOTES_BYTES
+from wormux.protocol.agent_link import Stopped
 from wormux.sandbox import link as link_module
 from wormux.sandbox import local as local_module
 from wormux.sandbox.local import LocalProvider
-from wormux.sandbox.port import Lost, Provider, Sandbox
+from wormux.sandbox.port import Lost, Provider, Sandbox, SandboxEvent
 from wormux.sandbox.processes import descendants
 from wormux.sandbox.runtime_dir import default_runtime_dir
-from wormux.testing.sandbox_conformance import BOX, Pane, SandboxConformance, ignore, open_request
+from wormux.testing.sandbox_conformance import (
+    BOX,
+    Events,
+    Pane,
+    SandboxConformance,
+    ignore,
+    open_request,
+)
 
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root may look at the files of an agent")
 
@@ -91,10 +99,14 @@ class TestLocalProvider(SandboxConformance):
         await provider.aclose()
 
     async def test_programs_that_are_named_do_not_keep_it_awake(self) -> None:
-        provider = LocalProvider(self.data_dir, busy_ignore=["sleep", "tail"])
-        sandbox = await provider.start(BOX, ignore)
-        assert sandbox.welcome.busy is None
-        assert b"--busy-ignore=sleep\0--busy-ignore=tail" in _command(sandbox.welcome.pid)
+        provider = LocalProvider(self.data_dir, busy_ignore=["tail", "sleep"])
+        events: Events[SandboxEvent] = Events()
+        sandbox = await provider.start(BOX, events)
+        pane = Pane(sandbox, open_request())
+        pane.type(b"sleep 1000 & echo it $((40+2))\n")
+        await pane.shows(b"it 42")
+        sandbox.sleep(force=False)
+        await events.next(Stopped)
         await provider.destroy(BOX)
         await provider.aclose()
 
