@@ -16,6 +16,9 @@ from urllib.parse import urlsplit
 
 TEXT = 1
 BINARY = 2
+CLOSE = 8
+PING = 9
+PONG = 10
 
 
 class WebSocket:
@@ -68,6 +71,11 @@ class WebSocket:
                     opcode = self._buffer[0] & 0x0F
                     payload = memoryview(bytes(memoryview(self._buffer)[start : start + length]))
                     del self._buffer[: start + length]
+                    if opcode == PING:
+                        self.send(payload.tobytes(), opcode=PONG)
+                        continue
+                    if opcode == CLOSE:
+                        raise EOFError(f"The server closed: {payload.tobytes()!r}.")
                     return opcode, payload
             self._fill()
 

@@ -180,6 +180,8 @@ RETRY_JITTER = 0.2
 OPEN_WITHIN_S = 15.0
 """An agent that has not answered an open or attach by then is taken for dead."""
 WAKE_WITHIN_S = 60.0
+SPARE_AGENT_AFTER_S = 0.2
+"""After an agent was needed, the next one is loaded: late enough not to slow the shell that is just starting."""
 STOP_WITHIN_S = 15.0
 SHORT_LIVED_S = 2.0
 """A shell that ended sooner after its start is held as `exited`: its message must stay readable."""

@@ -13,17 +13,18 @@ import shutil
 import signal
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from wormux.errors import SandboxError
 from wormux.ids import SandboxId
-from wormux.limits import AGENT_NOTES_BYTES, WAKE_WITHIN_S
+from wormux.limits import AGENT_NOTES_BYTES, SPARE_AGENT_AFTER_S, WAKE_WITHIN_S
 from wormux.sandbox.life import Life
 from wormux.sandbox.link import AgentMissing, ControlLink
 from wormux.sandbox.port import Provider, Sandbox, SandboxEvent
 from wormux.sandbox.processes import descendants, start_time
 from wormux.sandbox.runtime_dir import default_runtime_dir, prepare_runtime_dir, socket_path
+from wormux.sandbox.spare import SpareAgent
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LEAVES_WITHIN_S = 5.0
@@ -31,16 +32,10 @@ _LEAVES_WITHIN_S = 5.0
 _DIES_WITHIN_S = 2.0
 """Between an agent's last sign of life, or the signal that kills it, and the news of its death."""
 _KILL_AGAIN_S = 0.01
-_READY_FD = 3
 _RECORD = "agent.pid"
 _NOTES = "agent.log"
 _LAST_WORDS_BYTES = 4096
 _LAST_WORDS_CHARS = 200
-
-_BOOT = (
-    "import sys; sys.path.append(sys.argv.pop(1)); from wormux.agent.__main__ import main; sys.exit(main())"
-)
-"""Runs isolated from PYTHON* variables, which stay as they are for the shells."""
 
 
 class LocalProvider(Provider):
@@ -68,6 +63,9 @@ class LocalProvider(Provider):
         self._locks: weakref.WeakValueDictionary[SandboxId, asyncio.Lock] = weakref.WeakValueDictionary()
         self._links: dict[SandboxId, ControlLink] = {}
         self._lives: dict[SandboxId, Life] = {}
+        self._spare: SpareAgent | None = None
+        self._spare_timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
         prepare_runtime_dir(self._runtime_dir)
 
     async def start(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> Sandbox:
@@ -107,6 +105,13 @@ class LocalProvider(Provider):
     async def aclose(self) -> None:
         for link in tuple(self._links.values()):
             link.detach()
+        self._is_closed = True
+        if self._spare_timer is not None:
+            self._spare_timer.cancel()
+        if self._spare is not None:
+            self._spare.discard()
+            await self._spare.life.wait(_DIES_WITHIN_S)
+            self._spare.life.unwatch()
         for life in self._lives.values():
             life.unwatch()
         self._lives.clear()
@@ -152,7 +157,7 @@ class LocalProvider(Provider):
     async def _connect(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> ControlLink:
         def life_of(pid: int) -> Life:
             life = self._lives.get(sandbox_id)
-            return life if life is not None and life.pid == pid else self._watch(sandbox_id, pid)
+            return life if life is not None and life.pid == pid else self._watch(sandbox_id, Life(pid))
 
         def on_over(link: ControlLink) -> None:
             if self._links.get(sandbox_id) is link:
@@ -162,11 +167,11 @@ class LocalProvider(Provider):
         self._links[sandbox_id] = link
         return link
 
-    def _watch(self, sandbox_id: SandboxId, pid: int) -> Life:
+    def _watch(self, sandbox_id: SandboxId, life: Life) -> Life:
         old = self._lives.pop(sandbox_id, None)
         if old is not None:
             old.unwatch()
-        life = self._lives[sandbox_id] = Life(pid)
+        self._lives[sandbox_id] = life
         return life
 
     async def _spawn(self, sandbox_id: SandboxId) -> None:
@@ -175,50 +180,49 @@ class LocalProvider(Provider):
         try:
             self._sandboxes_dir.mkdir(mode=0o700, exist_ok=True)
             directory.mkdir(mode=0o700, exist_ok=True)
-            notes = _open_notes(directory)
+            _prepare_notes(directory)
         except OSError as error:
             raise SandboxError(f"The sandbox's directory cannot be made: {error.strerror}.") from error
-        ready, ready_of_agent = os.pipe()
+        agent = self._assign(sandbox_id, directory)
+        life = self._watch(sandbox_id, agent.life)
         try:
-            pid = self._execute(sandbox_id, ready_of_agent, notes)
-        except OSError as error:
-            os.close(ready)
-            raise SandboxError(
-                f"The agent cannot be run with {Path(self._python).name}: {error.strerror}."
-            ) from error
-        finally:
-            os.close(ready_of_agent)
-            os.close(notes)
-        life = self._watch(sandbox_id, pid)
-        try:
-            _record(directory, pid)
-            await self._wait_ready(ready, life, directory)
+            _record(directory, life.pid)
+            await self._wait_ready(agent.ready, life, directory)
         except BaseException:
             life.send(signal.SIGKILL)
             raise
         finally:
-            os.close(ready)
+            os.close(agent.ready)
+            self._prepare_spare()
 
-    def _execute(self, sandbox_id: SandboxId, ready_of_agent: int, notes: int) -> int:
-        arguments = [self._python, "-I", "-S", "-c", _BOOT, str(Path(__file__).parents[2])]
-        arguments += ["--socket", str(self._socket(sandbox_id))]
-        arguments += ["--data-dir", str(self._directory(sandbox_id)), "--ready-fd", str(_READY_FD)]
+    def _assign(self, sandbox_id: SandboxId, directory: Path) -> SpareAgent:
+        """An agent for this sandbox: the spare one if it lives, else a new one. Raises `SandboxError`."""
+        arguments = ["--socket", str(self._socket(sandbox_id)), "--data-dir", str(directory)]
         arguments += [f"--busy-ignore={name}" for name in self._busy_ignore]
-        return os.posix_spawn(
-            self._python,
-            arguments,
-            self._env,
-            file_actions=[
-                *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable_descriptors()),
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, notes, 1),
-                (os.POSIX_SPAWN_DUP2, notes, 2),
-                (os.POSIX_SPAWN_DUP2, ready_of_agent, _READY_FD),
-            ],
-            setsid=True,
-            setsigmask=(),
-            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
-        )
+        notes = directory / _NOTES
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            if spare.become(arguments, notes):
+                return spare
+            os.close(spare.ready)  # something ended it while it waited
+        try:
+            agent = SpareAgent(self._python, self._env, str(self._sandboxes_dir))
+        except OSError as error:
+            name = Path(self._python).name
+            raise SandboxError(f"The agent cannot be run with {name}: {error.strerror}.") from error
+        agent.become(arguments, notes)  # if it is dead already, its life and its silence say so
+        return agent
+
+    def _prepare_spare(self) -> None:
+        """Have an agent at hand for the next key, once those that wait now are served."""
+        if self._spare_timer is None and self._spare is None and not self._is_closed:
+            self._spare_timer = asyncio.get_running_loop().call_later(SPARE_AGENT_AFTER_S, self._make_spare)
+
+    def _make_spare(self) -> None:
+        self._spare_timer = None
+        if not self._is_closed:
+            with contextlib.suppress(OSError):  # whoever needs an agent tries again, and says what is wrong
+                self._spare = SpareAgent(self._python, self._env, str(self._sandboxes_dir))
 
     async def _wait_ready(self, ready: int, life: Life, directory: Path) -> None:
         loop = asyncio.get_running_loop()
@@ -271,16 +275,8 @@ class LocalProvider(Provider):
             return None
         if start_time(pid) != started:
             return None
-        life = self._watch(sandbox_id, pid)
+        life = self._watch(sandbox_id, Life(pid))
         return life if start_time(pid) == started else None
-
-
-def _inheritable_descriptors() -> Iterator[int]:
-    """What this process was started with and did not ask for, like a build tool's pipes."""
-    for name in [entry.name for entry in Path("/dev/fd").iterdir()]:
-        with contextlib.suppress(OSError):  # the one that this very look had opened
-            if int(name) > _READY_FD and os.get_inheritable(int(name)):
-                yield int(name)
 
 
 async def _kill_descendants(pid: int) -> None:
@@ -305,13 +301,13 @@ def _record(directory: Path, pid: int) -> None:
             path.write_text(f"{pid} {started}\n")
 
 
-def _open_notes(directory: Path) -> int:
-    """The file for what the agent writes to stderr; an overlong one is set aside."""
+def _prepare_notes(directory: Path) -> None:
+    """Make the file for what the agent writes to stderr; an overlong one is set aside."""
     path = directory / _NOTES
     with contextlib.suppress(FileNotFoundError):
         if path.stat().st_size > AGENT_NOTES_BYTES:
             path.replace(path.with_suffix(".old"))
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
 def _last_words(directory: Path) -> str:
