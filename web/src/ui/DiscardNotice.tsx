@@ -5,19 +5,20 @@ import type { Discarded, PaneId } from "../core/api";
 import { Button } from "./Button";
 import { copyText } from "./clipboard";
 import { CheckIcon, CloseIcon, CopyIcon } from "./icons";
-import { readable, whyDiscarded } from "./overlay-text";
+import { readable, wasTyped, whyDiscarded } from "./overlay-text";
 import { usePage } from "./page";
 
 const SHOWN = 2;
 
 export function DiscardNotice({ id, discarded }: { id: PaneId; discarded: readonly Discarded[] }) {
   const { core } = usePage();
-  if (discarded.length === 0) return null;
-  const rest = discarded.length - SHOWN;
+  const typed = discarded.filter(wasTyped);
+  if (typed.length === 0) return null;
+  const rest = typed.length - SHOWN;
   return (
     <div className="discards" role="status" data-testid="discard-notice">
       <div className="discards-list">
-        {discarded.slice(0, SHOWN).map((entry, index) => (
+        {typed.slice(0, SHOWN).map((entry, index) => (
           <Entry key={index} entry={entry} />
         ))}
         {rest > 0 && <div className="discard-why">and {rest} more</div>}

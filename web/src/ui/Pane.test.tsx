@@ -112,6 +112,13 @@ test("zoom shows one pane of the tab, and all again", () => {
   expect([...core.visible]).toEqual(["a", "b", "c"]);
 });
 
+test("a report that never arrives is nobody's loss", () => {
+  const { pane } = renderPage(core);
+  const discarded = [{ bytes: 3, reason: "program_gone" as const, data: new TextEncoder().encode("\x1b[I") }];
+  act(() => core.setPane("a", "asleep", {}, { discarded }));
+  expect(within(pane("a")).queryByTestId("discard-notice")).toBeNull();
+});
+
 test("what will never arrive is named until it is dismissed", () => {
   const { pane } = renderPage(core);
   const discarded = [{ bytes: 3, reason: "program_gone" as const, data: new TextEncoder().encode(":wq") }];

@@ -3,7 +3,7 @@
 import type { Core, PaneId } from "../core/api";
 import { panesOf } from "../terminal/registry";
 import { copyText } from "./clipboard";
-import { readable, whyDiscarded } from "./overlay-text";
+import { readable, wasTyped, whyDiscarded } from "./overlay-text";
 import type { ViewStore } from "./view";
 
 /** How many closed panes are listened to; what is named of a pane comes with its end or soon after. */
@@ -52,7 +52,7 @@ export class ClosedInput {
   }
 
   #say(id: PaneId): void {
-    const { discarded } = this.#core.pane(id);
+    const discarded = this.#core.pane(id).discarded.filter(wasTyped);
     if (discarded.length === 0) return;
     // Most recent first; to be read and copied in the order in which it was typed.
     const pieces = discarded.flatMap(({ data }) => (data === null ? [] : [data])).reverse();

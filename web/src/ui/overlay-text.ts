@@ -2,6 +2,7 @@
 
 import type { Discarded, PaneView } from "../core/api";
 import type { PaneInfo, SessionStatus } from "../protocol/wire";
+import { areReports } from "../terminal/reports";
 
 /** What the words need to know besides the pane. */
 export interface Facts {
@@ -96,6 +97,11 @@ const WHY: Record<Discarded["reason"], string> = {
   uncertain: "May not have arrived: the sandbox went away while it was on its way.",
   unsent: "Not sent: the connection was away too long, or too much was waiting.",
 };
+
+/** A click or a change of focus on its way to a program that ended is nothing that anybody typed. */
+export function wasTyped({ data }: Discarded): boolean {
+  return data === null || !areReports(data);
+}
 
 export const whyDiscarded = (reason: Discarded["reason"]): string => WHY[reason];
 
