@@ -66,6 +66,7 @@ class Flow:
             if room <= 0:
                 self._fall_behind(connection, view)
                 return
+            view.behind = False
             if view.position < pane.log.start:
                 if not self._redraw_when_allowed(connection, pane, view):
                     return
