@@ -113,6 +113,23 @@ test("another session is a choice away", () => {
   expect(core.requests).toEqual([{ type: "tab_switch", tabId: "three" }]);
 });
 
+test("renaming a session leaves the keyboard in its row", async () => {
+  renderPage(core);
+  await act(async () => {
+    press("S");
+  });
+  const row = () => within(screen.getAllByTestId("session")[0] as HTMLElement).getByTitle("Switch (Enter)");
+  row().focus();
+  fireEvent.keyDown(row(), { key: "F2" });
+  const field = screen.getByLabelText<HTMLInputElement>("Name of the session");
+  field.value = "work";
+  await act(async () => {
+    fireEvent.keyDown(field, { key: "Enter" });
+  });
+  expect(core.requests).toEqual([{ type: "session_rename", sessionId: "main", name: "work" }]);
+  expect(document.activeElement).toBe(row());
+});
+
 test("destroying asks once and names what is lost", async () => {
   renderPage(core);
   await act(async () => {

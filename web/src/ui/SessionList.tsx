@@ -1,6 +1,6 @@
 /** All sessions, with what can be done to each, and the way to a new one. */
 
-import { type KeyboardEvent, useState } from "react";
+import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import type { SessionInfo } from "../protocol/wire";
 import { Button } from "./Button";
 import { BinIcon, MoonIcon, PencilIcon, PlusIcon } from "./icons";
@@ -75,6 +75,14 @@ function Row({ session, shown, renaming, setRenaming }: RowProps) {
   const { commands, view } = usePage();
   const { mark, word } = SESSION_MARKS[session.status];
   const canSleep = session.status === "awake";
+  const main = useRef<HTMLButtonElement>(null);
+  const renamed = useRef(false);
+  // The field took the keyboard along when it went, unless something else has it.
+  useEffect(() => {
+    const nobodys = document.activeElement?.contains(main.current) ?? true;
+    if (renamed.current && !renaming && nobodys) main.current?.focus();
+    renamed.current = renaming;
+  }, [renaming]);
   const rename = () => setRenaming(session.id);
   const sleep = () => commands.sleepSession(session.id);
   const destroy = () => view.open({ type: "destroy", sessionId: session.id });
@@ -101,6 +109,7 @@ function Row({ session, shown, renaming, setRenaming }: RowProps) {
         </div>
       ) : (
         <button
+          ref={main}
           type="button"
           className="session-main"
           data-stop
