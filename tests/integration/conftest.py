@@ -12,7 +12,8 @@ from wormux.testing.server_process import ServerProcess
 from .kit import BASH, PROMPT, MakeServer
 
 
-def _factory(folder: Path) -> Iterator[MakeServer]:
+def servers(folder: Path) -> Iterator[MakeServer]:
+    """Makes servers below `folder`; all are ended when it goes on."""
     home = folder / "home"
     home.mkdir()
     env = {
@@ -23,17 +24,17 @@ def _factory(folder: Path) -> Iterator[MakeServer]:
         "PS1": PROMPT,
         "SHELL": "/bin/bash",
     }
-    servers: list[ServerProcess] = []
+    made: list[ServerProcess] = []
 
     def make(*options: str, shell: str = BASH, name: str = "data", start: bool = True) -> ServerProcess:
         server = ServerProcess(folder / name, "--shell", shell, *options, env=env)
-        servers.append(server)
+        made.append(server)
         if start:
             server.start()
         return server
 
     yield make
-    for server in servers:
+    for server in made:
         server.stop_all()
         notes = [path.read_text() for path in server.data_dir.glob("sandboxes/*/agent.log")]
         assert not [text for text in (server.stderr, *notes) if "Traceback" in text]
@@ -41,18 +42,18 @@ def _factory(folder: Path) -> Iterator[MakeServer]:
 
 @pytest.fixture
 def make_server(tmp_path: Path) -> Iterator[MakeServer]:
-    yield from _factory(tmp_path)
+    yield from servers(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One for all tests of a file that are content with a session of their own."""
-    for make in _factory(tmp_path_factory.mktemp("server")):
+    for make in servers(tmp_path_factory.mktemp("server")):
         yield make("--idle-timeout", "never")
 
 
 @pytest.fixture(scope="module")
 def drowsy_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """The same, with sandboxes that fall asleep after a second."""
-    for make in _factory(tmp_path_factory.mktemp("drowsy")):
+    for make in servers(tmp_path_factory.mktemp("drowsy")):
         yield make("--idle-timeout", "1s")

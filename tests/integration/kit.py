@@ -98,8 +98,9 @@ class Recorder:
 
 
 def lines(count: int) -> bytes:
-    """What a recorder writes before its `END`."""
-    return b"".join(b"%d\r\n" % number for number in range(count))
+    """All that a recorder writes until its `END` with this number."""
+    numbered = b"".join(b"%d\r\n" % number for number in range(count + 1))
+    return b"\x1b]133;B\x07" + numbered + b"END %d\r\n" % count
 
 
 async def eventually(predicate: Callable[[], object], what: str) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import http.client
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from wormux.errors import ErrorCode
+from wormux.ids import SessionId
 from wormux.limits import (
     CONNECT_WITHIN_S,
     CONNECTIONS,
@@ -33,6 +34,7 @@ from wormux.testing.client import ScriptedClient
 from wormux.testing.errors import ConnectionOver, RequestError, TooLate
 from wormux.testing.server_process import ServerProcess
 
+from .conftest import servers
 from .kit import MakeServer, at_prompt, run
 
 
@@ -221,14 +223,25 @@ async def test_shares_that_are_none(server: ServerProcess) -> None:
         await client.request("tab_close", tab_id=made.tab_id)
 
 
-async def test_the_256th_pane_is_refused(make_server: MakeServer) -> None:
-    server = make_server(shell="cat")
-    async with ScriptedClient(server.url, server.token, flow=True) as client:
-        session = client.session().id
-        asked = [
-            await client.ask("tab_create", session_id=session, cols=20, rows=5) for _ in range(PANES - 1)
-        ]
-        await asyncio.gather(*asked)
+@pytest.fixture(scope="module")
+def full_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """For as many panes as there may be."""
+    for make in servers(tmp_path_factory.mktemp("full")):
+        yield make(shell="cat")
+
+
+async def fill(client: ScriptedClient) -> SessionId:
+    """Open panes until there are 255; returns the session that has them."""
+    session = client.session().id
+    missing = range(PANES - len(client.model.panes))
+    asked = [await client.ask("tab_create", session_id=session, cols=20, rows=5) for _ in missing]
+    await asyncio.gather(*asked)
+    return session
+
+
+async def test_the_256th_pane_is_refused(full_server: ServerProcess) -> None:
+    async with ScriptedClient(full_server.url, full_server.token, flow=True) as client:
+        session = await fill(client)
         assert sorted(client.model.channels.values()) == list(range(PANES))
         for request, fields in (
             ("tab_create", {"session_id": session}),
@@ -261,12 +274,9 @@ async def test_input_on_a_channel_without_a_pane_is_told_once_a_second(server: S
         assert told[1] - told[0] >= NOT_FOUND_EVERY_S - 0.1
 
 
-async def test_channels_that_were_freed_count_only_from_who_knows_of_it(make_server: MakeServer) -> None:
-    server = make_server(shell="cat")
-    async with ScriptedClient(server.url, server.token) as client:
-        session = client.session().id
-        asked = [await client.ask("tab_create", session_id=session) for _ in range(PANES - 1)]
-        await asyncio.gather(*asked)
+async def test_channels_that_were_freed_count_only_from_who_knows_of_it(full_server: ServerProcess) -> None:
+    async with ScriptedClient(full_server.url, full_server.token, flow=True) as client:
+        session = await fill(client)
         victims = [pane for pane, channel in client.model.channels.items() if channel in (7, 3)]
         for pane in sorted(victims, key=lambda one: client.model.channels[one], reverse=True):
             await client.request("pane_close", pane_id=pane)

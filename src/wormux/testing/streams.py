@@ -108,8 +108,8 @@ class OutputStream:
             self.received += payload
 
     def whole(self) -> bytes:
-        """The pane's output from the first byte on. Raises `ServerBroke` if this client missed any."""
-        if self.start or self.gaps:
+        """All numbered bytes since this client first saw the pane. Raises `ServerBroke` if it missed any."""
+        if self.gaps or (self.replays and self.start != self.replays[0].position):
             raise ServerBroke(f"Output is missing: it starts at {self.start}, with gaps {self.gaps}.")
         return bytes(self.received)
 
