@@ -21,7 +21,9 @@ from wormux.protocol.messages import Layout, Orientation, PaneLeaf, Split
 
 A, B, C, D = (PaneId(name) for name in "abcd")
 ORIENTATIONS: list[Orientation] = ["horizontal", "vertical"]
-OPERATIONS = st.lists(st.tuples(st.booleans(), st.integers(0, 20), st.sampled_from(ORIENTATIONS)), max_size=30)
+OPERATIONS = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 20), st.sampled_from(ORIENTATIONS)), max_size=30
+)
 
 
 def leaf(pane_id: PaneId) -> PaneLeaf:

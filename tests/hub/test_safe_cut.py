@@ -32,6 +32,9 @@ class Reference:
             self.state, self.more = "escape", 0
         elif byte in (CAN, SUB):
             self.state, self.more = "ground", 0
+        elif byte >= 0x80 and self.state in ("escape", "intermediate", "csi"):
+            self.state = "ground"  # as xterm.js has it
+            self._text(byte)
         elif self.state == "ground":
             self._text(byte)
         elif self.state == "escape":
@@ -67,13 +70,13 @@ class Reference:
 
 
 def rests(data: bytes) -> list[bool]:
-    """For every index of `data`, and its end: is the terminal at rest there?"""
+    """For every index of `data`, and its end: is the terminal at rest there, or put to rest by the ESC that follows?"""
     reference = Reference()
     found = [True]
     for byte in data:
         reference.feed(byte)
         found.append(reference.at_rest)
-    return found
+    return [rest or data[index : index + 1] == b"\x1b" for index, rest in enumerate(found)]
 
 
 PIECES = st.sampled_from(

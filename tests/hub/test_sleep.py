@@ -1,4 +1,4 @@
-"""A sandbox sleeps when nothing happens in it, and never while something is busy."""
+"""What keeps a sandbox awake, what happens when it sleeps, and what a key does meanwhile."""
 
 from __future__ import annotations
 
@@ -6,363 +6,250 @@ from dataclasses import replace
 
 import pytest
 
-from wormux.errors import ErrorCode
 from wormux.hub.effects import OpenTerminal, StopSandbox, WakeSandbox
-from wormux.limits import BUSY_AGAIN_S
-from wormux.protocol import messages as m
-from wormux.protocol.agent_link import Open
+from wormux.hub.notices import MODES_OFF
+from wormux.ids import PaneId
 from wormux.testing.hub_world import SETTINGS, HubWorld
 from wormux.testing.sim_client import SimClient
-
-from .kit import ask, deliver, done, pane_of, refused, session_of, sleep, split, wanted
 
 IDLE_S = 600.0
 
 
-def begin(idle_timeout_s: float | None = IDLE_S) -> tuple[HubWorld, SimClient]:
-    world = HubWorld(replace(SETTINGS, idle_timeout_s=idle_timeout_s))
-    client = world.attached()
-    world.effects.clear()
-    return world, client
+@pytest.fixture
+def world() -> HubWorld:
+    return HubWorld(replace(SETTINGS, idle_timeout_s=IDLE_S))
+
+
+@pytest.fixture
+def client(world: HubWorld) -> SimClient:
+    return world.attached()
 
 
 def status(client: SimClient) -> str:
-    return client.model.sessions[session_of(client)].status
+    return next(iter(client.model.sessions.values())).status
 
 
 def sleeps_at(client: SimClient) -> int | None:
-    return client.model.sessions[session_of(client)].sleeps_at
+    return next(iter(client.model.sessions.values())).sleeps_at
 
 
-# --- Idle ----------------------------------------------------------------------------------------------------
-
-
-def test_an_idle_sandbox_sleeps_and_its_panes_are_asleep() -> None:
-    world, client = begin()
-    world.advance(IDLE_S - 1)
+def test_an_idle_sandbox_sleeps(world: HubWorld, client: SimClient) -> None:
+    world.advance(IDLE_S - 5)
     assert status(client) == "awake"
-    world.advance(2)
+    world.advance(5.0)
     assert status(client) == "asleep"
     assert client.status(client.pane()) == "asleep"
-    assert client.model.connected == {client.pane(): False}
-    (stop,) = wanted(world, StopSandbox)
-    assert not stop.force
+    assert client.output(client.pane()).received.endswith(MODES_OFF)
 
 
-def test_without_a_timeout_it_never_sleeps_by_itself() -> None:
-    world, client = begin(None)
-    world.advance(1_000_000)
+def test_never() -> None:
+    world = HubWorld()
+    client = world.attached()
+    world.advance(30 * 24 * 3600)
     assert status(client) == "awake"
 
 
-def test_a_client_that_is_only_there_does_not_keep_it_awake() -> None:
-    world, client = begin()
-    for _ in range(70):
-        world.advance(10)
-        client.say("ping", time=1)
-    world.run()
-    assert status(client) == "asleep"
-
-
-def test_input_keeps_it_awake() -> None:
-    world, client = begin()
-    for _ in range(5):
-        world.advance(IDLE_S - 10)
-        client.type(client.pane(), b"x")
-    world.advance(IDLE_S - 10)
+def test_output_and_input_keep_it_awake(world: HubWorld, client: SimClient) -> None:
+    for number in range(5):
+        world.advance(IDLE_S - 5)
+        if number % 2:
+            world.live(client.pane()).print(b".")
+        else:
+            client.type(client.pane(), b".")
+        world.run()
     assert status(client) == "awake"
-    world.advance(20)
-    assert status(client) == "asleep"
-
-
-def test_output_keeps_it_awake() -> None:
-    world, client = begin()
-    for _ in range(5):
-        world.advance(IDLE_S - 10)
-        world.live(client.pane()).print(b"tick\r\n")
-    world.advance(IDLE_S - 10)
-    assert status(client) == "awake"
-    world.advance(20)
-    assert status(client) == "asleep"
-
-
-def test_what_is_busy_keeps_it_awake_and_says_why() -> None:
-    world, client = begin()
-    world.agent_of(client.pane()).busy = "make and 3 more"
-    world.advance(10 * IDLE_S)
-    assert status(client) == "awake"
-    assert client.model.sessions[session_of(client)].busy == "make and 3 more"
-
-
-def test_when_it_is_busy_no_more_its_idle_time_begins_anew() -> None:
-    world, client = begin()
-    world.agent_of(client.pane()).busy = "make"
-    world.advance(10 * IDLE_S)
-    world.agent_of(client.pane()).busy = None
     world.advance(IDLE_S - 1)
     assert status(client) == "awake"
-    assert client.model.sessions[session_of(client)].busy is None
-    world.advance(2)
+    world.advance(2.0)
     assert status(client) == "asleep"
 
 
-def test_a_lease_keeps_it_awake_and_says_why() -> None:
-    world, client = begin()
-    done(world, client, "session_lease", sessionId=session_of(client), seconds=3600, reason="nightly build")
-    assert client.model.sessions[session_of(client)].busy == "lease: nightly build"
-    world.advance(3590)
+def test_busy_keeps_it_awake(world: HubWorld, client: SimClient) -> None:
+    world.agent_of(client.pane()).busy = "make"
+    world.advance(5 * IDLE_S)
     assert status(client) == "awake"
-    world.advance(20)
-    assert client.model.sessions[session_of(client)].busy is None
+    world.agent_of(client.pane()).busy = None
+    world.advance(IDLE_S - 1)
+    assert status(client) == "awake", "The time counts from the end of the work."
+    world.advance(2.0)
     assert status(client) == "asleep"
 
 
-def test_a_lease_of_0_seconds_ends_it_and_the_idle_time_begins() -> None:
-    world, client = begin()
-    done(world, client, "session_lease", sessionId=session_of(client), seconds=36_000)
-    world.advance(5000)
-    done(world, client, "session_lease", sessionId=session_of(client), seconds=0)
-    assert client.model.sessions[session_of(client)].busy is None
-    world.advance(IDLE_S - 10)
-    assert status(client) == "awake"
-    world.advance(20)
-    assert status(client) == "asleep"
-
-
-def test_a_lease_holds_through_a_restart() -> None:
-    world, client = begin()
-    done(world, client, "session_lease", sessionId=session_of(client), seconds=3600, reason="nightly")
-    world.restart()
-    client.connect()
-    world.advance(3000)
-    assert status(client) == "awake"
-    assert client.model.sessions[session_of(client)].busy == "lease: nightly"
-
-
-def test_an_agent_that_became_busy_refuses_and_is_asked_again_later() -> None:
-    world, client = begin()
+def test_an_agent_that_is_busy_after_all_is_asked_again(world: HubWorld, client: SimClient) -> None:
+    world.advance(IDLE_S - 5)
     agent = world.agent_of(client.pane())
-    agent._busy = "make"  # nobody was told
-    world.advance(IDLE_S + 1)
-    assert len(wanted(world, StopSandbox)) == 1
+    agent._busy = "make"  # and had no time to say so
+    world.advance(10.0)
     assert status(client) == "awake"
-    assert client.model.connected[client.pane()]
-    agent.busy = None
-    world.advance(BUSY_AGAIN_S)
-    assert len(wanted(world, StopSandbox)) == 1
-    world.advance(IDLE_S)
+    assert len(world.wanted(StopSandbox)) == 1
+    world.advance(100.0)
+    assert len(world.wanted(StopSandbox)) == 1, "Since then it is known to be busy."
+
+
+def test_a_lease_keeps_it_awake(world: HubWorld, client: SimClient) -> None:
+    client.say("session_lease", sessionId=next(iter(client.model.sessions)), seconds=2000)
+    world.advance(1990.0)
+    assert status(client) == "awake"
+    world.advance(20.0)
     assert status(client) == "asleep"
 
 
-# --- sleepsAt ------------------------------------------------------------------------------------------------
+def test_a_lease_that_is_ended_gives_the_whole_time_again(world: HubWorld, client: SimClient) -> None:
+    session_id = next(iter(client.model.sessions))
+    client.say("session_lease", sessionId=session_id, seconds=5000)
+    world.advance(1000.0)
+    client.say("session_lease", sessionId=session_id, seconds=0)
+    world.advance(IDLE_S - 5)
+    assert status(client) == "awake"
+    world.advance(10.0)
+    assert status(client) == "asleep"
 
 
-def test_sleeps_at_is_there_in_the_last_minute_and_true() -> None:
-    world, client = begin()
-    world.advance(IDLE_S - 62)
+def test_sleeps_at_is_told_in_the_last_minute_only(world: HubWorld, client: SimClient) -> None:
+    start_ms = world.moment().wall_ms
+    world.advance(IDLE_S - 65)
     assert sleeps_at(client) is None
-    world.advance(3)
+    world.advance(10.0)
     at_ms = sleeps_at(client)
     assert at_ms is not None
-    remaining_s = (at_ms - world.moment().wall_ms) / 1000
-    assert remaining_s <= 60
-    world.advance(remaining_s - 0.01)
-    assert status(client) == "awake"
-    world.advance(0.5)
-    assert status(client) == "asleep"
-    assert sleeps_at(client) is None
-
-
-def test_a_key_in_the_last_minute_takes_sleeps_at_away() -> None:
-    world, client = begin()
-    world.advance(IDLE_S - 30)
-    assert sleeps_at(client) is not None
+    assert at_ms - start_ms == pytest.approx(1000 * IDLE_S, abs=1000)
     client.type(client.pane(), b"x")
     world.settle()
     assert sleeps_at(client) is None
-    world.advance(IDLE_S - 30)
-    assert sleeps_at(client) is not None
-
-
-def test_of_a_short_timeout_the_second_half_is_shown() -> None:
-    world, client = begin(20.0)
-    world.advance(8.5)
-    assert sleeps_at(client) is None
-    world.advance(2)
-    assert sleeps_at(client) is not None
-
-
-def test_what_is_busy_has_no_sleeps_at() -> None:
-    world, client = begin()
-    world.agent_of(client.pane()).busy = "make"
-    world.advance(IDLE_S - 30)
+    world.advance(IDLE_S)
+    assert status(client) == "asleep"
     assert sleeps_at(client) is None
 
 
-# --- Asked for -----------------------------------------------------------------------------------------------
-
-
-def test_session_sleep_is_answered_when_it_sleeps() -> None:
-    world, client = begin(None)
-    ref = client.ask("session_sleep", sessionId=session_of(client))
-    while ref not in client.answers:
-        assert status(client) == "awake"
-        deliver(world, 1)
-        if not world.lanes.ready():
-            world.advance(0.02)
-    assert isinstance(client.answers[ref], m.Ok)
-    assert status(client) == "asleep"
-
-
-def test_busy_is_refused_unless_forced() -> None:
-    world, client = begin(None)
-    world.agent_of(client.pane()).busy = "vim"
-    world.settle()
-    answer = ask(world, client, "session_sleep", sessionId=session_of(client))
-    assert isinstance(answer, m.Error)
-    assert answer.code == ErrorCode.BUSY
-    assert "vim" in answer.message
-    assert status(client) == "awake"
-    done(world, client, "session_sleep", sessionId=session_of(client), force=True)
-    assert status(client) == "asleep"
-
-
-def test_two_who_ask_are_both_answered_and_it_stops_once() -> None:
-    world, client = begin(None)
-    other = world.attached("other")
-    refs = [(who, who.ask("session_sleep", sessionId=session_of(client))) for who in (client, other, client)]
-    world.settle()
-    assert all(isinstance(who.answers[ref], m.Ok) for who, ref in refs)
-    assert len(wanted(world, StopSandbox)) == 1
-
-
-def test_who_sleeps_already_is_granted_at_once() -> None:
-    world, client = begin(None)
-    sleep(world, client)
-    sleep(world, client)
-    assert len(wanted(world, StopSandbox)) == 1
-
-
-def test_a_sandbox_out_of_reach_is_not_put_to_sleep() -> None:
-    world, client = begin(None)
-    world.machine.refuse_finds = "No answer."
-    world.cut_sandbox(client.pane())
-    world.settle()
-    assert refused(world, client, "session_sleep", sessionId=session_of(client)) == ErrorCode.BUSY
-
-
-def test_a_sandbox_that_is_lost_while_it_stops_is_said_to_have_failed() -> None:
-    world, client = begin(None)
-    ref = client.ask("session_sleep", sessionId=session_of(client))
-    deliver(world, 1)
-    world.kill_agent(client.pane())
-    world.settle()
-    answer = client.answers[ref]
-    assert isinstance(answer, m.Error)
-    assert answer.code == ErrorCode.SANDBOX_FAILED
-
-
-# --- A key ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("deliveries", range(1, 16))
-def test_a_key_while_it_stops_wakes_it_again_and_arrives(deliveries: int) -> None:
-    world, client = begin(None)
-    client.say("session_sleep", sessionId=session_of(client))
-    deliver(world, deliveries)
-    client.type(client.pane(), b"key")
-    world.advance(3)
-    typed = [pty.typed for pty in world.machine.ptys[client.pane()]]
-    assert b"".join(typed) == b"key"
-    if typed[-1] == b"key" and len(typed) > 1:
-        assert client.status(client.pane()) == "connected"
-        assert len(wanted(world, WakeSandbox)) == 1
-
-
-def test_other_panes_stay_asleep_and_then_open_without_a_second_wake() -> None:
-    world, client = begin(None)
-    first = client.pane()
-    second = split(world, client, first)
-    sleep(world, client)
+def ask_to_sleep(world: HubWorld, client: SimClient) -> None:
+    """`StopSandbox` is on its way, and not delivered."""
+    client.say("session_sleep", sessionId=next(iter(client.model.sessions)))
+    while client.socket is not None and len(client.socket.up):
+        client.socket.up.deliver()
     world.effects.clear()
+
+
+def test_a_key_while_it_stops_wakes_it_after_the_stop(world: HubWorld, client: SimClient) -> None:
+    pane_id = client.pane()
+    old = world.live(pane_id)
+    ask_to_sleep(world, client)
+    client.type(pane_id, b"x")
+    while client.socket is not None and len(client.socket.up):
+        client.socket.up.deliver()
+    assert not world.wanted(WakeSandbox)
+    world.settle()
+    assert old.typed == b"", "It is not given to a shell that is being ended."
+    assert len(world.wanted(WakeSandbox)) == 1
+    assert world.live(pane_id).typed == b"x"
+
+
+def test_a_key_while_it_stops_is_written_if_it_does_not(world: HubWorld, client: SimClient) -> None:
+    pane_id = client.pane()
+    ask_to_sleep(world, client)
+    world.agent_of(pane_id)._busy = "make"
+    client.type(pane_id, b"x")
+    world.settle()
+    assert world.live(pane_id).typed == b"x"
+    assert not world.wanted(WakeSandbox)
+
+
+@pytest.mark.parametrize("stopped_first", [False, True])
+def test_the_order_of_last_words_does_not_matter(
+    world: HubWorld, client: SimClient, stopped_first: bool
+) -> None:
+    pane_id = client.pane()
+    ask_to_sleep(world, client)
+    client.type(pane_id, b"x")
+    while client.socket is not None and len(client.socket.up):
+        client.socket.up.deliver()
+    next(lane for lane in world.lanes.ready() if lane.name.startswith("to sandbox")).deliver()
+    names = ["from sandbox", "from terminal"]
+    for name in names if stopped_first else reversed(names):
+        for lane in [lane for lane in world.lanes.ready() if lane.name.startswith(name)]:
+            while len(lane):
+                lane.deliver()
+    world.settle()
+    assert world.live(pane_id).typed == b"x"
+    assert len(world.wanted(WakeSandbox)) == 1
+
+
+def test_a_key_while_it_stops_and_it_never_says_that_it_did(world: HubWorld, client: SimClient) -> None:
+    pane_id = client.pane()
+    ask_to_sleep(world, client)
+    client.type(pane_id, b"x")
+    world.run()
+    client.type(pane_id, b"y")
+    world.advance(3.0)
+    assert world.live(pane_id).typed == b"xy"
+
+
+def test_other_panes_stay_asleep_and_need_no_second_wake(world: HubWorld, client: SimClient) -> None:
+    first = client.pane()
+    client.say("pane_split", paneId=first, orientation="vertical", cols=20, rows=20)
+    world.settle()
+    second = client.panes[1]
+    ask_to_sleep(world, client)
+    world.settle()
     client.type(first, b"x")
     world.settle()
-    assert (client.status(first), client.status(second)) == ("connected", "asleep")
-    assert status(client) == "awake"
+    assert [client.status(first), client.status(second)] == ["connected", "asleep"]
+    assert len(world.wanted(WakeSandbox)) == 1
     client.type(second, b"y")
     world.settle()
     assert client.status(second) == "connected"
-    assert len(wanted(world, WakeSandbox)) == 1
-    assert len(wanted(world, OpenTerminal)) == 2
+    assert len(world.wanted(WakeSandbox)) == 1
+    assert len(world.wanted(OpenTerminal)) == 2
 
 
-# --- Sizes ---------------------------------------------------------------------------------------------------
-
-
-def test_a_resize_while_asleep_is_kept_told_and_used_at_the_wake() -> None:
-    world, client = begin(None)
-    sleep(world, client)
-    done(world, client, "pane_resize", paneId=client.pane(), cols=77, rows=33)
-    assert client.status(client.pane()) == "asleep"
-    info = client.model.panes[client.pane()]
-    assert (info.cols, info.rows) == (77, 33)
-    world.effects.clear()
-    client.type(client.pane(), b"x")
+def test_a_size_while_asleep_is_the_size_at_the_wake(world: HubWorld, client: SimClient) -> None:
+    pane_id = client.pane()
+    ask_to_sleep(world, client)
     world.settle()
-    (opened,) = wanted(world, OpenTerminal)
-    assert isinstance(opened.request, Open)
-    assert (opened.request.cols, opened.request.rows) == (77, 33)
-    assert world.live(client.pane()).size == client.output(client.pane()).size == (77, 33)
-    assert world.live(client.pane()).resizes == 0
-
-
-def test_a_size_from_before_the_sleep_is_used_at_the_wake() -> None:
-    world, client = begin(None)
-    done(world, client, "pane_resize", paneId=client.pane(), cols=77, rows=33)
-    client.cut()
-    other = world.attached("other")
-    sleep(world, other)
-    world.effects.clear()
-    other.type(other.pane(), b"x")
+    client.say("pane_resize", paneId=pane_id, cols=99, rows=33)
     world.settle()
-    assert world.live(other.pane()).size == (77, 33)
-
-
-def test_a_resize_while_asleep_is_the_size_after_a_restart() -> None:
-    world, client = begin(None)
-    sleep(world, client)
-    done(world, client, "pane_resize", paneId=client.pane(), cols=77, rows=33)
-    world.advance(1.5)
-    world.restart()
-    client.connect()
+    assert client.output(pane_id).size == (99, 33)
+    client.type(pane_id, b"x")
     world.settle()
-    client.type(client.pane(), b"x")
+    assert world.live(pane_id).request.cols == 99
+    assert world.live(pane_id).size == (99, 33)
+    assert world.live(pane_id).resizes == 0
+
+
+def test_a_size_while_it_is_being_opened_is_set_then(world: HubWorld, client: SimClient) -> None:
+    pane_id = client.pane()
+    ask_to_sleep(world, client)
     world.settle()
-    assert world.live(client.pane()).size == (77, 33)
-
-
-# --- The end of a terminal -----------------------------------------------------------------------------------
-
-
-def test_the_pane_says_since_when_it_sleeps_and_runs_nothing() -> None:
-    world, client = begin(None)
-    world.live(client.pane()).run("vim")
+    client.type(pane_id, b"x")
+    for name in ("wire to server", "provider", "from sandbox"):
+        next(lane for lane in world.lanes.ready() if lane.name.startswith(name)).deliver()
+    assert world.wanted(OpenTerminal)
+    client.say("pane_resize", paneId=pane_id, cols=99, rows=33)
     world.settle()
-    assert client.model.panes[client.pane()].command == "vim"
-    before_ms = world.moment().wall_ms
-    sleep(world, client)
-    info = client.model.panes[client.pane()]
-    assert info.command is None
-    assert info.since is not None
-    assert before_ms <= info.since <= world.moment().wall_ms
+    assert world.live(pane_id).size == (99, 33)
 
 
-def test_the_last_words_of_a_terminal_come_before_its_modes_are_switched_off() -> None:
-    world, client = begin(None)
-    client.say("session_sleep", sessionId=session_of(client))
-    deliver(world, 1)
-    world.live(client.pane()).print(b"bye")
+def test_a_fresh_shell_says_that_it_is_fresh(world: HubWorld, client: SimClient) -> None:
+    pane_id = client.pane()
+    world.live(pane_id).print(b"old output")
+    ask_to_sleep(world, client)
+    world.advance(3600.0)
+    client.type(pane_id, b"x")
     world.settle()
-    whole = client.output(client.pane()).whole()
-    assert whole.startswith(b"bye\x18\x1b[?")
-    assert pane_of(world, client.pane()).log.end == len(whole)
+    preamble = world.live(pane_id).request.preamble
+    assert preamble.startswith(MODES_OFF)
+    assert "slept 23:30–00:30, new shell".encode() in preamble or b"new shell" in preamble
+    assert client.output(pane_id).whole() == b"old output" + MODES_OFF + preamble
+
+
+def test_the_channel_and_the_positions_stay(world: HubWorld, client: SimClient) -> None:
+    pane_id = client.pane()
+    channel = client.model.channels[pane_id]
+    world.live(pane_id).print(b"one")
+    for _ in range(3):
+        ask_to_sleep(world, client)
+        world.settle()
+        client.type(pane_id, b"x")
+        world.settle()
+    assert client.model.channels == {PaneId(pane_id): channel}
+    assert client.output(pane_id).gaps == []
+    assert client.output(pane_id).start == 0

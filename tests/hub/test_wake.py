@@ -1,321 +1,306 @@
-"""A key wakes a pane: once, whoever typed and however often; and a retry by itself never starts anything."""
+"""Any key wakes a pane; many keys, clients and panes are one wake; failure is honest (protocol, "Pane status")."""
 
 from __future__ import annotations
 
-import random
-import re
-from itertools import pairwise
+from dataclasses import replace
 
 import pytest
 
-from wormux.hub.effects import FindSandbox, OpenTerminal, WakeSandbox
-from wormux.hub.inputs import TerminalInput, TerminalLost
-from wormux.limits import ATTEMPTS, RETRY_FLOOR_S
-from wormux.protocol.agent_link import (
-    Ended,
-    Exit,
-    Foreground,
-    InputAck,
-    Open,
-    Opened,
-    Output,
-    Ready,
-    Refused,
-    SizeMark,
-)
-from wormux.testing.hub_world import HubWorld
+from wormux.hub.effects import CloseTerminal, Effect, FindSandbox, OpenTerminal, WakeSandbox
+from wormux.hub.inputs import SandboxAwake, SandboxFailed, SandboxInput, TerminalInput, TerminalLost
+from wormux.limits import ATTEMPTS, RETRY_CAP_S, RETRY_FLOOR_S
+from wormux.protocol.agent_link import Ended, Exit, Opened, Output, Refused, SizeMark, Welcome
+from wormux.testing.hub_world import SETTINGS, HubWorld
 from wormux.testing.sim_client import SimClient
 
-from .kit import deliver, done, made, pane_of, session_of, sleep, split, tab_of, wanted
 
-OF_A_TERMINAL = [
-    Opened(1, 0, 0, True, {}, ()),
-    Refused("No.", gone=True),
-    Output(b"late"),
-    SizeMark(0, 5, 5),
-    Ready(),
-    InputAck("k", 99),
-    Foreground("vim", False, "/"),
-    Ended(Exit(code=0, ran_s=99.0), 0, {}),
-    TerminalLost("The link broke.", dead=True),
-]
+@pytest.fixture
+def world() -> HubWorld:
+    return HubWorld(replace(SETTINGS, exit_behavior="hold"))
 
 
-def asleep() -> tuple[HubWorld, SimClient]:
-    world = HubWorld()
+@pytest.fixture
+def client(world: HubWorld) -> SimClient:
+    """With one pane, asleep."""
     client = world.attached()
-    sleep(world, client)
+    put_to_sleep(world, client)
+    return client
+
+
+def put_to_sleep(world: HubWorld, client: SimClient) -> None:
+    client.say("session_sleep", sessionId=next(iter(client.model.sessions)))
+    world.settle()
     world.effects.clear()
-    return world, client
 
 
-def test_a_thousand_frames_of_five_clients_open_one_terminal() -> None:
-    world, first = asleep()
-    pane_id = first.pane()
-    clients = [first, *(world.attached(f"c{number}") for number in range(4))]
+def count(world: HubWorld, *kinds: type[Effect]) -> list[int]:
+    return [len(world.wanted(kind)) for kind in kinds]
+
+
+def test_a_thousand_keys_of_five_clients_are_one_wake(world: HubWorld, client: SimClient) -> None:
+    clients = [client, *(world.attached(f"c{number}") for number in range(4))]
+    pane_id = client.pane()
     world.effects.clear()
     for number in range(200):
-        for index, client in enumerate(clients):
-            client.type(pane_id, b"<%d:%d>" % (index, number))
-    rng = random.Random(7)
-    world.run_shuffled(rng.choice)
-    assert len(wanted(world, WakeSandbox)) == 1
-    assert len(wanted(world, OpenTerminal)) == 1
-    typed = re.findall(rb"<(\d):(\d+)>", world.live(pane_id).typed)
+        for index, typist in enumerate(clients):
+            typist.type(pane_id, b"%d:%d " % (index, number))
+    world.run_shuffled(lambda ready: world.random.choice(ready))
+    world.settle()
+    assert count(world, WakeSandbox, OpenTerminal, FindSandbox) == [1, 1, 0]
+    typed = world.live(pane_id).typed.split()
+    assert len(typed) == 1000
     for index in range(5):
-        mine = [int(number) for who, number in typed if int(who) == index]
-        assert mine == list(range(200))
-    assert all(client.input(pane_id).unacked == 0 for client in clients)
+        mine = [word for word in typed if word.startswith(b"%d:" % index)]
+        assert mine == [b"%d:%d" % (index, number) for number in range(200)]
+    assert all(typist.input(pane_id).unacked == 0 for typist in clients)
 
 
-def test_a_second_key_wakes_nothing_more() -> None:
-    world, client = asleep()
-    client.type(client.pane(), b"a")
-    deliver(world, 1)
-    client.type(client.pane(), b"b")
-    world.settle()
-    client.type(client.pane(), b"c")
-    world.settle()
-    assert len(wanted(world, WakeSandbox)) == len(wanted(world, OpenTerminal)) == 1
-    assert world.live(client.pane()).typed == b"abc"
-
-
-def test_two_panes_of_one_sandbox_wake_it_once() -> None:
-    world = HubWorld()
+def test_all_panes_at_once_are_one_wake_and_one_terminal_each(world: HubWorld) -> None:
     client = world.attached()
-    other = split(world, client, client.pane())
-    sleep(world, client)
-    world.effects.clear()
+    first = client.pane()
+    for _ in range(9):
+        client.say("pane_split", paneId=first, orientation="vertical", cols=20, rows=20)
+        world.settle()
+    put_to_sleep(world, client)
     for pane_id in client.panes:
         client.type(pane_id, b"x")
+        client.say("pane_wake", paneId=pane_id)
+    world.run_shuffled(lambda ready: world.random.choice(ready))
     world.settle()
-    assert len(wanted(world, WakeSandbox)) == 1
-    assert len(wanted(world, OpenTerminal)) == 2
-    assert client.model.connected[other]
+    assert count(world, WakeSandbox, OpenTerminal) == [1, 10]
+    assert all(world.live(pane_id).typed == b"x" for pane_id in client.panes)
 
 
-def test_pane_wake_is_a_keystroke_without_a_byte() -> None:
-    world, client = asleep()
-    done(world, client, "pane_wake", paneId=client.pane())
+def test_pane_wake_is_a_key_without_a_byte(world: HubWorld, client: SimClient) -> None:
+    client.say("pane_wake", paneId=client.pane())
+    world.settle()
     assert client.status(client.pane()) == "connected"
     assert world.live(client.pane()).typed == b""
 
 
-def test_a_pane_that_wakes_says_so_and_counts_what_waits() -> None:
-    world, client = asleep()
-    world.ready_after_s = None
-    client.type(client.pane(), b"four")
-    deliver(world, 1)
-    world.advance(0.02, deliver=False)
-    assert client.socket is not None
-    while len(client.socket):
-        client.socket.deliver()
-    for lane in [lane for lane in world.lanes.ready() if lane.name.startswith("wire to client")]:
-        lane.deliver()
-    info = client.model.panes[client.pane()]
-    assert (info.status, info.queued) == ("waking", 4)
-
-
-def test_the_fresh_shell_continues_the_numbering_with_a_line_that_says_so() -> None:
-    world = HubWorld()
-    client = world.attached()
-    world.live(client.pane()).print(b"old")
-    sleep(world, client)
-    end = pane_of(world, client.pane()).log.end
-    client.type(client.pane(), b"x")
-    world.settle()
-    pty = world.live(client.pane())
-    assert pty.begin == end
-    assert "new shell" in pty.history.decode()
-    assert client.output(client.pane()).whole().endswith(pty.history)
-
-
-def test_the_channel_stays_through_sleep_and_wake() -> None:
-    world, client = asleep()
-    before = dict(client.model.channels)
-    assert world.hub.world.channels.freed == ()
-    client.type(client.pane(), b"x")
-    world.settle()
-    assert client.model.channels == before
-
-
-def test_the_shell_starts_where_the_last_one_was() -> None:
-    world = HubWorld()
-    client = world.attached()
-    world.live(client.pane()).run(None)
-    sleep(world, client)
-    world.effects.clear()
-    client.type(client.pane(), b"x")
-    world.settle()
-    (opened,) = wanted(world, OpenTerminal)
-    assert isinstance(opened.request, Open)
-    assert opened.request.cwd == "/work"
-
-
-def test_a_start_that_fails_is_tried_again_with_its_reason_shown() -> None:
-    world, client = asleep()
-    world.machine.refuse_starts = "No space left."
-    client.type(client.pane(), b"x")
-    world.advance(0.3)
-    info = client.model.panes[client.pane()]
-    assert (info.status, info.reason) == ("disconnected", "No space left.")
-    assert info.retry_at is not None
-    assert info.queued == 1
-    world.machine.refuse_starts = None
-    world.advance(1.0)
-    assert client.status(client.pane()) == "connected"
-    assert world.live(client.pane()).typed == b"x"
-
-
-def test_attempts_are_further_and_further_apart_and_eight_in_all() -> None:
-    world, client = asleep()
-    world.machine.refuse_starts = "No space left."
-    client.type(client.pane(), b"x")
-    times: list[float] = []
-    while len(times) < ATTEMPTS:
-        world.advance(0.05)
-        times += [world.now_s] * (len(wanted(world, WakeSandbox)) - len(times))
-    gaps = [after - before for before, after in pairwise(times)]
-    for gap, nominal in zip(gaps, [0.5, 1, 2, 4, 8, 16, 30], strict=True):
-        assert max(0.5, 0.8 * nominal) - 0.06 <= gap <= nominal + 0.06
-    world.advance(300)
-    assert len(wanted(world, WakeSandbox)) == ATTEMPTS
-    info = client.model.panes[client.pane()]
-    assert (info.status, info.reason, info.retry_at) == ("failed", "No space left.", None)
-
-
-def test_a_key_begins_a_new_round_after_the_last_one_failed() -> None:
-    world, client = asleep()
-    world.machine.refuse_starts = "No space left."
-    client.type(client.pane(), b"x")
-    world.advance(100)
-    assert client.status(client.pane()) == "failed"
-    world.effects.clear()
-    client.type(client.pane(), b"y")
-    world.advance(100)
-    assert len(wanted(world, WakeSandbox)) == ATTEMPTS
-    world.machine.refuse_starts = None
-    client.type(client.pane(), b"z")
-    world.advance(1)
-    assert world.live(client.pane()).typed == b"z"
-
-
-def test_a_key_tries_now_where_a_retry_is_far_away() -> None:
-    world, client = asleep()
-    world.machine.refuse_starts = "No space left."
-    client.type(client.pane(), b"x")
-    world.advance(20)
-    world.machine.refuse_starts = None
-    world.effects.clear()
-    client.type(client.pane(), b"y")
-    world.run()
-    assert len(wanted(world, WakeSandbox)) == 1
-    assert client.status(client.pane()) in ("waking", "connected")
-
-
-def test_continuous_typing_starts_at_most_one_attempt_in_half_a_second() -> None:
-    world, client = asleep()
-    world.machine.refuse_starts = "No space left."
-    seconds = 20
-    for _ in range(seconds * 50):
-        client.type(client.pane(), b"x")
-        world.advance(0.02)
-    assert 8 <= len(wanted(world, WakeSandbox)) <= seconds / RETRY_FLOOR_S + 1
-
-
-@pytest.mark.parametrize("keys", [0, 1])
-def test_a_retry_by_itself_starts_a_sandbox_only_if_a_key_asked(keys: int) -> None:
-    world = HubWorld()
-    client = world.attached()
-    world.kill_agent(client.pane())
-    world.run()
-    world.effects.clear()
-    if keys:
-        client.type(client.pane(), b"x")
-        world.advance(100)
-        assert wanted(world, WakeSandbox)
-        assert client.status(client.pane()) == "connected"
-    else:
-        world.advance(100)
-        assert wanted(world, FindSandbox)
-        assert not wanted(world, WakeSandbox)
-        assert client.status(client.pane()) == "failed"
-
-
-def test_a_retry_by_itself_finds_a_sandbox_that_runs() -> None:
-    world = HubWorld()
-    client = world.attached()
-    world.live(client.pane()).print(b"before ")
-    world.run()
-    world.cut_sandbox(client.pane())
-    world.live(client.pane()).print(b"meanwhile")
-    world.effects.clear()
-    world.run()
-    world.advance(2)
-    assert not wanted(world, WakeSandbox)
-    assert client.status(client.pane()) == "connected"
-    assert client.output(client.pane()).whole() == b"before meanwhile"
-
-
-@pytest.mark.parametrize("event", OF_A_TERMINAL, ids=lambda event: type(event).__name__)
-@pytest.mark.parametrize("moment", ["connected", "waking", "asleep"])
-def test_late_events_of_an_old_generation_change_nothing(event: Opened, moment: str) -> None:
-    world, client = asleep()
-    pane = pane_of(world, client.pane())
-    if moment != "asleep":
-        client.type(client.pane(), b"x")
+def test_looking_never_wakes(world: HubWorld, client: SimClient) -> None:
+    for _ in range(3):
+        client.connect()
         world.settle()
-        if moment == "waking":
-            sleep(world, client)
-            client.type(client.pane(), b"y")
-            world.ready_after_s = None
-            while pane.attempt is None or pane.attempt.generation is None:
-                deliver(world, 1)
-    before = (pane.phase, pane.terminal, pane.attempt, pane.log.end, pane.generation, pane.queued_bytes)
-    old = pane.generation if moment == "asleep" else pane.generation - 1
-    world.effects.clear()
-    world.server.step(TerminalInput(pane.id, old, event))
-    assert before == (
-        pane.phase,
-        pane.terminal,
-        pane.attempt,
-        pane.log.end,
-        pane.generation,
-        pane.queued_bytes,
-    )
-    assert (pane.command, pane.title) == (None, "")
-    assert world.effects == []
+    client.say("pane_resize", paneId=client.pane(), cols=50, rows=20)
+    client.say("pane_redraw", paneId=client.pane(), lines=100)
+    client.say("pane_focus", paneId=client.pane())
+    world.advance(100.0)
+    assert count(world, WakeSandbox, FindSandbox, OpenTerminal) == [0, 0, 0]
+    assert client.status(client.pane()) == "asleep"
 
 
-@pytest.mark.parametrize("what", ["pane", "tab", "session"])
-@pytest.mark.parametrize("deliveries", range(0, 24, 2))
-def test_closing_in_mid_wake_leaves_nothing(what: str, deliveries: int) -> None:
-    world, client = asleep()
+def test_a_failed_start_is_tried_again_and_ends_in_failed(world: HubWorld, client: SimClient) -> None:
     pane_id = client.pane()
-    ids = {"pane": pane_id, "tab": tab_of(client), "session": session_of(client)}
+    world.machine.refuse_starts = "No space left on the machine."
     client.type(pane_id, b"x")
-    deliver(world, deliveries)
-    client.ask(f"{what}_close" if what != "session" else "session_destroy", **{f"{what}Id": ids[what]})
-    world.advance(100)
-    assert not client.model.channels
-    assert not world.hub.world.panes
-    assert world.machine.live(pane_id) is None
-    assert not world.server.terminals
-    assert not world.server.asked
-    if what == "session":
-        assert not world.machine.agents
-        assert not world.server.sandboxes
-    stream = client.past_inputs[-1][1]
-    assert not stream.unaccounted()
+    times = []
+    for _ in range(4000):
+        world.advance(0.05)
+        if len(world.wanted(WakeSandbox)) > len(times):
+            times.append(world.now_s)
+    assert len(times) == ATTEMPTS
+    assert client.status(pane_id) == "failed"
+    assert client.model.panes[pane_id].reason == "No space left on the machine."
+    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    for number, gap in enumerate(gaps):
+        nominal = min(RETRY_CAP_S, RETRY_FLOOR_S * 2**number)
+        assert max(RETRY_FLOOR_S, 0.8 * nominal) - 0.06 <= gap <= nominal + 0.06
+    assert [one.reason for one in client.input(pane_id).named] == ["expired"]
+    world.machine.refuse_starts = None
+    client.type(pane_id, b"y")
+    world.settle()
+    assert client.status(pane_id) == "connected"
+    assert world.live(pane_id).typed == b"y"
 
 
-def test_a_new_sandbox_that_fails_to_start_keeps_its_pane_and_is_tried_again() -> None:
-    world = HubWorld()
-    client = world.attached()
+def test_between_attempts_it_says_when_the_next_is(world: HubWorld, client: SimClient) -> None:
     world.machine.refuse_starts = "No space left."
-    pane_id = made(world, client, "session_create", name="second").pane_id
-    assert pane_id is not None
+    client.type(client.pane(), b"x")
+    world.advance(0.02)
+    info = client.model.panes[client.pane()]
+    assert info.status == "disconnected"
+    assert info.retry_at is not None
+    assert 400 < info.retry_at - world.moment().wall_ms <= 500
+
+
+def test_keys_do_not_storm(world: HubWorld, client: SimClient) -> None:
+    """At most one attempt in half a second, however fast somebody types."""
+    world.machine.refuse_starts = "No space left."
+    start_s = world.now_s
+    for _ in range(600):
+        client.type(client.pane(), b"x")
+        world.advance(0.005)
+    assert len(world.wanted(WakeSandbox)) <= (world.now_s - start_s) / RETRY_FLOOR_S + 1
+
+
+def test_a_key_while_it_is_disconnected_tries_now(world: HubWorld, client: SimClient) -> None:
+    pane_id = client.pane()
+    world.machine.refuse_starts = "No space left."
+    client.type(pane_id, b"x")
+    world.advance(10.0)
     assert client.status(pane_id) == "disconnected"
     world.machine.refuse_starts = None
-    world.advance(3)
+    client.type(pane_id, b"y")
+    world.advance(0.1)
     assert client.status(pane_id) == "connected"
+    assert world.live(pane_id).typed == b"xy"
+
+
+def test_a_retry_by_itself_finds_and_never_starts(world: HubWorld) -> None:
+    client = world.attached()
+    pane_id = client.pane()
+    world.effects.clear()
+    world.kill_agent(pane_id)
+    world.advance(120.0)
+    assert count(world, WakeSandbox, OpenTerminal) == [0, 0]
+    assert len(world.wanted(FindSandbox)) >= 3
+    assert client.status(pane_id) == "failed"
+    client.type(pane_id, b"x")
+    world.settle()
+    assert count(world, WakeSandbox) == [1]
+    assert client.status(pane_id) == "connected"
+
+
+def test_a_lost_link_is_found_again_by_itself(world: HubWorld) -> None:
+    client = world.attached()
+    pane_id = client.pane()
+    pty = world.live(pane_id)
+    world.effects.clear()
+    world.cut_sandbox(pane_id)
+    world.advance(0.02)
+    assert client.status(pane_id) == "disconnected"
+    pty.print(b"meanwhile")
+    world.advance(1.0)
+    assert client.status(pane_id) == "connected"
+    assert world.live(pane_id) is pty
+    assert client.output(pane_id).whole() == b"meanwhile"
+    assert count(world, WakeSandbox) == [0]
+
+
+def test_the_link_of_one_terminal(world: HubWorld) -> None:
+    client = world.attached()
+    pane_id = client.pane()
+    pty = world.live(pane_id)
+    world.effects.clear()
+    world.cut_terminal(pane_id)
+    world.advance(1.0)
+    assert world.live(pane_id) is pty
+    assert client.status(pane_id) == "connected"
+    assert count(world, FindSandbox, WakeSandbox) == [0, 0]
+
+
+def test_the_control_link_alone(world: HubWorld) -> None:
+    """Its terminals stay connected and take input, and it is linked up with again."""
+    client = world.attached()
+    pane_id = client.pane()
+    world.server.sandboxes[world.sandbox_of(pane_id)].break_off("It broke.")
+    world.run()
+    client.type(pane_id, b"still")
+    world.run()
+    assert world.live(pane_id).typed == b"still"
+    assert client.status(pane_id) == "connected"
+    world.advance(1.0)
+    assert next(iter(client.model.sessions.values())).status == "awake"
+    world.agent_of(pane_id).busy = "make"
+    world.settle()
+    assert next(iter(client.model.sessions.values())).busy == "make"
+    put_to_sleep(world, client)
+    world.agent_of(pane_id).busy = None
+
+
+def test_a_terminal_that_is_refused(world: HubWorld) -> None:
+    client = world.attached()
+    pane_id = client.pane()
+    world.agent_of(pane_id).refuse_opens = "There are no more terminals."
+    world.live(pane_id).end_with(Exit(1, ran_s=0.1))
+    world.settle()
+    assert client.status(pane_id) == "exited"
+    client.type(pane_id, b"x")
+    world.advance(0.3)
+    assert client.model.panes[pane_id].reason == "There are no more terminals."
+    assert client.status(pane_id) == "disconnected"
+    world.agent_of(pane_id).refuse_opens = None
+    world.advance(1.0)
+    assert world.live(pane_id).typed == b"x"
+
+
+LATE = [
+    Opened(1, 10**6, 10**6, True, {}, (SizeMark(0, 9, 9),)),
+    Refused("late"),
+    Output(b"late"),
+    Ended(Exit(0, ran_s=9.0), 0, {}),
+    TerminalLost("late", dead=True),
+]
+
+
+@pytest.mark.parametrize("event", LATE, ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("connected", [False, True])
+def test_late_events_of_an_old_generation_change_nothing(
+    world: HubWorld,
+    client: SimClient,
+    event: Opened | Refused | Output | Ended | TerminalLost,
+    connected: bool,
+) -> None:
+    pane_id = client.pane()
+    client.type(pane_id, b"x")
+    while client.socket is not None and len(client.socket.up):
+        client.socket.up.deliver()
+    if connected:
+        world.settle()
+    else:
+        world.lanes.lane("provider", world.sandbox_of(pane_id)).deliver()
+        next(lane for lane in world.lanes.ready() if lane.name.startswith("from sandbox")).deliver()
+    pane = world.hub.world.panes[pane_id]
+    assert pane.generation == 2
+    before = (pane.phase, pane.terminal, pane.attempt, pane.log.end, pane.failures, len(pane.queue))
+    world.server.step(TerminalInput(pane_id, 1, event))
+    assert (pane.phase, pane.terminal, pane.attempt, pane.log.end, pane.failures, len(pane.queue)) == before
+    world.settle()
+    assert world.live(pane_id).typed == b"x"
+
+
+def test_late_answers_about_a_sandbox_change_nothing(world: HubWorld, client: SimClient) -> None:
+    sandbox_id = world.sandbox_of(client.pane())
+    for event in (SandboxAwake(Welcome(1, 1, (), None)), SandboxFailed("late")):
+        world.server.step(SandboxInput(sandbox_id, event))
+        world.settle()
+        assert client.status(client.pane()) == "asleep"
+        assert next(iter(client.model.sessions.values())).status == "asleep"
+
+
+@pytest.mark.parametrize("kind", ["pane_close", "tab_close", "session_destroy"])
+@pytest.mark.parametrize("deliveries", range(8))
+def test_closing_mid_wake_leaves_nothing(kind: str, deliveries: int) -> None:
+    world = HubWorld()
+    client = world.attached()
+    pane_id = client.pane()
+    session_id, tab_id = next(iter(client.model.sessions)), next(iter(client.model.tabs))
+    sandbox_id = world.sandbox_of(pane_id)
+    put_to_sleep(world, client)
+    client.type(pane_id, b"x")
+    for _ in range(deliveries):
+        ready = world.lanes.ready()
+        if ready:
+            ready[-1].deliver()
+    ids = {"paneId": pane_id, "tabId": tab_id, "sessionId": session_id}
+    field = {"pane_close": "paneId", "tab_close": "tabId", "session_destroy": "sessionId"}[kind]
+    client.ask(kind, **{field: ids[field]})
+    world.advance(5.0)
+    assert client.panes == []
+    assert world.machine.live(pane_id) is None
+    assert not world.server.terminals
+    agent = world.machine.awake(sandbox_id)
+    assert agent is None or not agent.terminals
+    if kind == "session_destroy":
+        assert sandbox_id not in world.machine.agents
+        assert not world.hub.world.destroying
+
+
+def test_a_closed_pane_of_a_running_sandbox_is_closed_there(world: HubWorld) -> None:
+    client = world.attached()
+    pane_id = client.pane()
+    client.say("pane_close", paneId=pane_id)
+    world.settle()
+    assert count(world, CloseTerminal) == [1]
+    assert world.machine.live(pane_id) is None

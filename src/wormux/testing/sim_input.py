@@ -168,5 +168,6 @@ class SimInput:
             else:
                 self.left_out.append(piece)
         self._bytes[position:] = again
+        self.named = [named for named in self.named if named.start < position]  # numbers are used anew
         self._typed = kept
         return bytes(again)
