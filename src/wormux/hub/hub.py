@@ -122,6 +122,9 @@ class Hub:
 
     def _finish(self) -> list[Effect]:
         world = self._world
+        for session in world.sessions.values():
+            if session.stopped:
+                self._sandboxes.settle(session)  # its last terminal may have gone with its pane
         self._announcer.finish()
         self._saver.finish()
         next_at_s = world.timers.next_at()
