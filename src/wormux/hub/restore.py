@@ -107,4 +107,4 @@ def _restore_clients(world: World, snapshot: Snapshot) -> None:
         pane = world.panes.get(entry.pane_id)
         if pane is not None and entry.client_id in world.clients:
             position = entry.position
-            pane.streams[entry.client_id] = InputStream(received=position, taken=position, written=position)
+            pane.streams[entry.client_id] = InputStream(received=position, taken=position)

@@ -144,6 +144,8 @@ class Typing:
             if stream.received < position:
                 stream.received = position
                 self.taken(pane, client.id, position)
+            elif not stream.pending:
+                stream.written = max(stream.written, position)
 
     def _take_back(self, pane: Pane) -> list[Segment]:
         """What is in flight and not settled, which is in flight no more."""
