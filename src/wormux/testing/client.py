@@ -87,6 +87,7 @@ class ScriptedClient:
         self._news = asyncio.Event()
         self._answers: dict[str, asyncio.Future[m.Made]] = {}
         self._greeted = False
+        self._leaving = False
         self._refs = 0
         self._input_lock = asyncio.Lock()
 
@@ -107,7 +108,7 @@ class ScriptedClient:
         """Only the WebSocket, without a `connect`. Raises what `websockets` does for a refused handshake."""
         assert self._socket is None, "It is connected already."
         self._over = None
-        self._greeted = False
+        self._greeted = self._leaving = False
         self.messages.clear()
         self._socket = await connect(
             self._address,
@@ -159,6 +160,7 @@ class ScriptedClient:
     async def close(self) -> None:
         """Leave properly. Nothing to do if it has left."""
         if self._socket is not None:
+            self._leaving = True  # A send would wait for the end, and the end for who reads and sends.
             await self._socket.close()
         await self._end()
 
@@ -177,7 +179,7 @@ class ScriptedClient:
 
     @property
     def is_open(self) -> bool:
-        return self._socket is not None and self._over is None
+        return self._socket is not None and self._over is None and not self._leaving
 
     async def _end(self) -> None:
         if self._acknowledger is not None:
@@ -200,7 +202,7 @@ class ScriptedClient:
     async def send_frame(self, frame: bytes | str) -> None:
         """One message as it is, right or wrong; a `str` as a text message. Raises `ConnectionOver`."""
         self._check()
-        if self._socket is None:
+        if self._socket is None or self._leaving:
             raise ConnectionOver(_ABNORMAL, "not connected")
         try:
             await self._socket.send(frame)
@@ -469,7 +471,7 @@ class ScriptedClient:
         return answer if not answer.done() else asyncio.get_running_loop().create_future()
 
     async def _acknowledge_layout(self) -> None:
-        if self.acks_layout:
+        if self.acks_layout and not self._leaving:
             await self.send("layout_ack", rev=self.model.rev)
 
     async def _acknowledge_output(self) -> None:
