@@ -29,6 +29,7 @@ CHROMIUM_ARGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+NEEDS = "The browser tests need"
 _failed = pytest.StashKey[bool]()
 
 
@@ -37,6 +38,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.when == "call":
         item.stash[_failed] = report.failed
+    if report.skipped and isinstance(report.longrepr, tuple) and NEEDS in report.longrepr[2]:
+        report.longrepr = (__file__, 1, report.longrepr[2])  # One place makes one line of all tests.
     return report
 
 
@@ -46,11 +49,9 @@ def chromium() -> str:
     missing = None
     path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if path is None:
-        missing = (
-            f"The browser tests need Chromium: put {', '.join(CHROMIUMS[:-1])} or {CHROMIUMS[-1]} on PATH."
-        )
+        missing = f"{NEEDS} Chromium: put {', '.join(CHROMIUMS[:-1])} or {CHROMIUMS[-1]} on PATH."
     elif not (PAGE_DIR / "index.html").is_file():
-        missing = "The browser tests need the page: run `make page`."
+        missing = f"{NEEDS} the page: run `make page`."
     if missing is not None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
     assert path is not None

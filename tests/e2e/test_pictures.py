@@ -105,7 +105,8 @@ def _type(pane: Pane, command: str, then: str) -> None:
 
 
 @pytest.mark.skipif(
-    shutil.which("git") is None or shutil.which("vim") is None, reason="git and vim are drawn"
+    shutil.which("git") is None or shutil.which("vim") is None,
+    reason="The pictures show git and vim, which are not here.",
 )
 def test_the_pictures_are_drawn(make_server: MakeServer, open_page: OpenPage, tmp_path: Path) -> None:
     shell = _garden(tmp_path / "home")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -96,7 +97,17 @@ def test_a_key_wakes_its_pane_alone_and_what_was_typed_runs_once(ui: Ui, press: 
     assert other.titles() == [ASLEEP, WAKING, ""]
 
 
-@pytest.mark.parametrize("command", ["sleep 1000", "vim -u NONE -N"], ids=["sleep", "vim"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("sleep 1000", id="sleep"),
+        pytest.param(
+            "vim -u NONE -N",
+            id="vim",
+            marks=pytest.mark.skipif(shutil.which("vim") is None, reason="There is no vim here."),
+        ),
+    ],
+)
 def test_a_program_that_runs_keeps_its_session_awake(
     make_server: MakeServer, open_page: OpenPage, command: str
 ) -> None:
