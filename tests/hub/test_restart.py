@@ -123,13 +123,15 @@ def test_a_position_that_an_agent_told_is_stored(world: HubWorld, client: SimCli
     world.live(pane_id).end_with(Exit(0, ran_s=10.0))
     world.advance(3.0)
     world.restart()
+    assert [one.position for one in world.store.load(USER).inputs] == [5]
     client.connect()
     world.settle()
-    assert state(client).input == {pane_id: 5}
+    assert client.input(pane_id).acked == client.input(pane_id).sent == 5
 
 
 def test_with_the_agents_gone_the_panes_are_asleep(world: HubWorld, client: SimClient) -> None:
     pane_id = client.pane()
+    world.advance(3.0)
     world.live(pane_id).print(b"shown and not stored")
     world.run()
     shown = client.output(pane_id).position
@@ -161,6 +163,7 @@ def test_an_agent_that_dies_before_it_told_all(world: HubWorld, client: SimClien
         world.lanes.ready()[-1].deliver()
     world.kill_agent(pane_id)
     client.connect()
+    world.settle()
     client.type(pane_id, b"x")
     world.advance(5.0)
     assert world.live(pane_id).begin > shown
@@ -174,6 +177,7 @@ def test_a_gentle_stop_wastes_no_positions(world: HubWorld, client: SimClient) -
     world.stop_server()
     world.start_server()
     client.connect()
+    world.settle()
     client.type(pane_id, b"x")
     world.advance(2.0)
     assert world.live(pane_id).begin == 5 + len(MODES_OFF)
@@ -288,15 +292,13 @@ def test_an_end_that_was_stored_and_not_forgotten(world: HubWorld, client: SimCl
     """The agent still has the terminal, whose end stands in the stream: it is not attached."""
     pane_id = client.pane()
     world.advance(3.0)
-    world.live(pane_id).end_with(Exit(3, ran_s=10.0))
-    world.run()
-    while len(world.lanes.lane("store")):
-        world.lanes.lane("store").deliver()
-    world.advance(1.0, deliver=False)
-    while len(world.lanes.lane("store")):
-        world.lanes.lane("store").deliver()
-    world.restart()
-    assert pane_id in world.agent_of(pane_id).terminals
+    pty = world.live(pane_id)
+    pty.end_with(Exit(3, ran_s=10.0))
+    world.advance(3.0)
+    agent = world.agent_of(pane_id)
+    world.kill_server()
+    agent.terminals[pane_id] = pty  # as if `Forget` had not arrived
+    world.start_server()
     world.effects.clear()
     client.connect()
     world.advance(3.0)

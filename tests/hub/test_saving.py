@@ -96,7 +96,6 @@ def test_while_saving_fails_such_requests_get_storage(
     assert world.live(pane_id).typed == b"ls\n", "The shells go on."
     assert client.output(pane_id).received.endswith(b"file")
     world.fail_saves(failing=False)
-    reply = client.answers[client.ask("tab_rename", tabId=ids["tab"], name="y")] if False else None
     ref = client.ask("tab_rename", tabId=ids["tab"], name="y")
     world.settle()
     assert isinstance(client.answers[ref], m.Ok)

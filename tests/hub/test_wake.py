@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_a_thousand_keys_of_five_clients_are_one_wake(world: HubWorld, client: S
     for number in range(200):
         for index, typist in enumerate(clients):
             typist.type(pane_id, b"%d:%d " % (index, number))
-    world.run_shuffled(lambda ready: world.random.choice(ready))
+    world.run_shuffled(world.random.choice)
     world.settle()
     assert count(world, WakeSandbox, OpenTerminal, FindSandbox) == [1, 1, 0]
     typed = world.live(pane_id).typed.split()
@@ -65,7 +66,7 @@ def test_all_panes_at_once_are_one_wake_and_one_terminal_each(world: HubWorld) -
     for pane_id in client.panes:
         client.type(pane_id, b"x")
         client.say("pane_wake", paneId=pane_id)
-    world.run_shuffled(lambda ready: world.random.choice(ready))
+    world.run_shuffled(world.random.choice)
     world.settle()
     assert count(world, WakeSandbox, OpenTerminal) == [1, 10]
     assert all(world.live(pane_id).typed == b"x" for pane_id in client.panes)
@@ -94,7 +95,7 @@ def test_a_failed_start_is_tried_again_and_ends_in_failed(world: HubWorld, clien
     pane_id = client.pane()
     world.machine.refuse_starts = "No space left on the machine."
     client.type(pane_id, b"x")
-    times = []
+    times: list[float] = []
     for _ in range(4000):
         world.advance(0.05)
         if len(world.wanted(WakeSandbox)) > len(times):
@@ -102,7 +103,7 @@ def test_a_failed_start_is_tried_again_and_ends_in_failed(world: HubWorld, clien
     assert len(times) == ATTEMPTS
     assert client.status(pane_id) == "failed"
     assert client.model.panes[pane_id].reason == "No space left on the machine."
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     for number, gap in enumerate(gaps):
         nominal = min(RETRY_CAP_S, RETRY_FLOOR_S * 2**number)
         assert max(RETRY_FLOOR_S, 0.8 * nominal) - 0.06 <= gap <= nominal + 0.06
