@@ -53,6 +53,8 @@ def _wormux() -> list[float]:
             while PROMPT not in seen:
                 seen += next(output).tobytes()
             times.append(time.perf_counter() - started)
+            while seen.count(PROMPT) < 2:  # the key itself has arrived: nothing waits that would wake it again
+                seen += next(output).tobytes()
             client.wait_status("connected")
         client.close()
     return times
