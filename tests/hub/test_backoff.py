@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wormux.hub.backoff import retry_delay_s, round_is_over
 from wormux.limits import ATTEMPTS, RETRY_CAP_S, RETRY_FLOOR_S, RETRY_JITTER
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10_000), st.integers(0, 2**96))
 def test_delays_are_bounded(failures: int, entropy: int) -> None:
     assert RETRY_FLOOR_S <= retry_delay_s(failures, entropy) <= RETRY_CAP_S

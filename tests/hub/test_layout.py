@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wormux.errors import Refusal
@@ -42,6 +42,7 @@ def check(layout: Layout) -> None:
         check(child)
 
 
+@settings(deadline=None)
 @given(OPERATIONS)
 def test_splits_and_closes_keep_the_invariants(operations: list[tuple[bool, int, Orientation]]) -> None:
     layout: Layout = leaf(A)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wormux.hub.log import LARGEST_REDRAW_BYTES, OutputLog
@@ -23,6 +23,7 @@ def contents(log: OutputLog) -> bytes:
     return bytes(data)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**40), st.lists(st.binary(min_size=1, max_size=50), max_size=20))
 def test_it_keeps_bytes_by_position(start: int, pieces: list[bytes]) -> None:
     log = OutputLog(start, 80, 24)

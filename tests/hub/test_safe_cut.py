@@ -7,7 +7,7 @@ Williams (https://vt100.net/emu/dec_ansi_parser) with UTF-8 in ground.
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wormux.hub.safe_cut import ParserState, safe_cut, state_after
@@ -111,6 +111,7 @@ PIECES = st.sampled_from(
 STREAMS = st.lists(PIECES, max_size=12).map(b"".join)
 
 
+@settings(deadline=None)
 @given(STREAMS, st.data())
 def test_cuts_are_where_a_terminal_is_at_rest(stream: bytes, data: st.DataObject) -> None:
     wanted = data.draw(st.integers(0, len(stream)))
@@ -119,6 +120,7 @@ def test_cuts_are_where_a_terminal_is_at_rest(stream: bytes, data: st.DataObject
     assert cut == len(stream) or rests(stream)[cut]
 
 
+@settings(deadline=None)
 @given(STREAMS, STREAMS, st.data())
 def test_what_came_before_counts(before: bytes, stream: bytes, data: st.DataObject) -> None:
     """A part of the stream whose beginning is gone: the parser's state stands for it."""
@@ -134,6 +136,7 @@ def _cut_in_character(before: bytes, stream: bytes, cut: int) -> bool:
     return cut == 0 and not 0x80 <= stream[0] < 0xC0
 
 
+@settings(deadline=None)
 @given(STREAMS, st.data())
 def test_the_state_is_the_same_in_pieces(stream: bytes, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(stream)))
@@ -141,6 +144,7 @@ def test_the_state_is_the_same_in_pieces(stream: bytes, data: st.DataObject) -> 
     assert halves == state_after(ParserState.GROUND, stream)
 
 
+@settings(deadline=None)
 @given(STREAMS)
 def test_the_state_is_ground_where_the_reference_says_so(stream: bytes) -> None:
     reference = Reference()

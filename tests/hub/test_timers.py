@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wormux.hub.timers import Timers, Wait
@@ -40,6 +40,7 @@ def test_cancelled_ones_are_not_due() -> None:
 OPERATIONS = st.lists(st.tuples(st.integers(0, 5), st.one_of(st.none(), st.integers(0, 9))), max_size=60)
 
 
+@settings(deadline=None)
 @given(OPERATIONS, st.integers(0, 9))
 def test_it_behaves_like_a_dictionary(operations: list[tuple[int, int | None]], now: int) -> None:
     timers, model = Timers(), dict[int, int]()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wormux.hub.title import TitleScanner, clean_text
@@ -30,6 +30,7 @@ def test_titles(data: bytes, title: str | None) -> None:
     assert TitleScanner().feed(data) == title
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 60), max_size=12))
 def test_pieces_make_no_difference(cuts: list[int]) -> None:
     data = b"ab\x1b]0;first\x07\x1b[31mtext\x1b]2;second \xe2\x9c\x93\x1b\\more\x1b]0;un"
