@@ -23,7 +23,7 @@ from wormux.testing.sim_agent import SimPty
 from wormux.testing.sim_client import SimClient
 
 IDLE_S = 20.0
-CLIENTS = 3
+CLIENTS: int = 3
 EXAMPLES = int(os.environ.get("WORMUX_MACHINE_EXAMPLES", "0"))
 
 indexes = st.integers(0, 7)
@@ -359,7 +359,7 @@ def _leaves(layout: Any) -> list[PaneId]:
 
 TestHubMachine = HubMachine.TestCase
 TestHubMachine.settings = settings(
-    max_examples=EXAMPLES or 60,
+    max_examples=EXAMPLES or 150,
     stateful_step_count=50,
     derandomize=not EXAMPLES,
     deadline=None,

@@ -355,3 +355,18 @@ def test_a_lease_outlives_the_server() -> None:
     assert next(iter(client.model.sessions.values())).busy == "lease: build"
     world.advance(600.0)
     assert next(iter(client.model.sessions.values())).status == "asleep"
+
+
+def test_a_creation_that_failed_is_tried_again(world: HubWorld) -> None:
+    world.machine.refuse_starts = "No space left."
+    client = world.attached()
+    world.advance(120.0)
+    assert client.status(client.pane()) == "failed"
+    world.machine.refuse_starts = None
+    world.restart()
+    client.connect()
+    world.advance(2.0)
+    client.type(client.pane(), b"x")
+    world.advance(2.0)
+    assert client.status(client.pane()) == "connected"
+    assert world.live(client.pane()).typed == b"x"

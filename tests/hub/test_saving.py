@@ -262,3 +262,24 @@ def test_stopping_saves_at_once_and_a_full_store_does_not_spin(world: HubWorld, 
     world.live(PaneId(stored(world).panes[0].id)).print(b"\x1b]0;x\x07")
     world.run()
     assert world.server.saves - before <= 2
+
+
+def test_a_pane_that_waits_to_be_closed_is_not_attached_again(world: HubWorld, client: SimClient) -> None:
+    """Its sandbox is found anew meanwhile, with the ended terminal in it."""
+    first = client.pane()
+    client.say("pane_split", paneId=first, orientation="vertical", cols=20, rows=20)
+    world.settle()
+    second = client.panes[1]
+    world.fail_saves()
+    world.live(second).end_with(Exit(0, ran_s=10.0))
+    world.run()
+    world.cut_sandbox(first)
+    world.advance(2.0)
+    assert client.status(first) == "connected"
+    assert client.status(second) == "exited"
+    assert world.hub.world.panes[second].attempt is None
+    world.fail_saves(failing=False)
+    client.say("session_sleep", sessionId=next(iter(client.model.sessions)))
+    world.advance(2.0)
+    assert client.panes == [first]
+    assert client.status(first) == "asleep"

@@ -253,3 +253,28 @@ def test_the_channel_and_the_positions_stay(world: HubWorld, client: SimClient) 
     assert client.model.channels == {PaneId(pane_id): channel}
     assert client.output(pane_id).gaps == []
     assert client.output(pane_id).start == 0
+
+
+def test_a_pane_that_is_closed_while_it_stops_does_not_keep_it_stopping(
+    world: HubWorld, client: SimClient
+) -> None:
+    """`Stopped` was heard, the end of the pane's terminal was not: nobody would wait for it any more."""
+    first = client.pane()
+    client.say("pane_split", paneId=first, orientation="vertical", cols=20, rows=20)
+    world.settle()
+    second = client.panes[1]
+    ask_to_sleep(world, client)
+    client.say("pane_close", paneId=second)
+    while client.socket is not None and len(client.socket.up):
+        client.socket.up.deliver()
+    next(lane for lane in world.lanes.ready() if lane.name.startswith("to sandbox")).deliver()
+    for name in ("from sandbox", f"from terminal {first}", "store"):
+        for lane in [lane for lane in world.lanes.ready() if lane.name.startswith(name)]:
+            while len(lane):
+                lane.deliver()
+    world.settle()
+    assert client.panes == [first]
+    assert status(client) == "asleep"
+    client.type(first, b"x")
+    world.settle()
+    assert world.live(first).typed == b"x"

@@ -159,7 +159,7 @@ class SimClient:
     def status(self, pane_id: PaneId) -> str:
         return self.model.panes[pane_id].status
 
-    def said(self, kind: type[m.AnyServerMessage] | Any) -> list[Any]:
+    def said(self, kind: Any) -> list[Any]:
         """Messages of one kind on the present connection."""
         return [message for message in self.messages if isinstance(message, kind)]
 

@@ -126,7 +126,9 @@ class SimInput:
 
     def unaccounted(self) -> list[tuple[int, int]]:
         """What was acknowledged, and neither written nor named: to be empty."""
-        known = sorted([(one.start, one.end) for one in (*self.handed, *self.named)] + self.excused)
+        written = [(one.start, one.end) for one in self.handed]
+        named = [(one.start, one.end) for one in self.named]
+        known = sorted([*written, *named, *self.excused])
         at, missing = 0, []
         for start, end in known:
             if start > at:
