@@ -160,3 +160,14 @@ def test_who_saw_no_tabs_looks_at_the_first_that_is_made(world: HubWorld, client
     client.say("tab_create", sessionId=session_id)
     world.settle()
     assert other.model.active_tab == next(iter(other.model.tabs))
+
+
+def test_an_ok_waits_with_the_update_that_is_not_due(world: HubWorld, client: SimClient) -> None:
+    tab_id = next(iter(client.model.tabs))
+    client.messages.clear()
+    refs = [client.ask("tab_rename", tabId=tab_id, name=f"n{number}") for number in range(2)]
+    world.run()
+    assert [ref in client.answers for ref in refs] == [True, False]
+    world.advance(0.02)
+    kinds = [type(message) for message in client.messages]
+    assert kinds == [m.LayoutUpdate, m.Ok, m.LayoutUpdate, m.Ok]
