@@ -81,6 +81,8 @@ class Ui:
         self.problems: list[str] = []
         self.frames: list[tuple[int, bytes]] = []
         """Channel and payload of everything that the page sent."""
+        self.updates: list[dict[str, Any]] = []
+        """The control messages that the server sent."""
         self._allowed: list[str] = []
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
@@ -102,7 +104,13 @@ class Ui:
             channel, payload = split_frame(frame if isinstance(frame, bytes) else frame.encode())
             self.frames.append((channel, bytes(payload)))
 
+        def received(frame: str | bytes) -> None:
+            channel, payload = split_frame(frame if isinstance(frame, bytes) else frame.encode())
+            if channel == CONTROL_CHANNEL:
+                self.updates.append(json.loads(bytes(payload)))
+
         web_socket.on("framesent", sent)
+        web_socket.on("framereceived", received)
 
     def requests(self, type: str) -> list[dict[str, Any]]:
         """The control messages of this type that the page sent."""
@@ -299,6 +307,15 @@ class Pane:
             self.locator.click(position={"x": 200, "y": 60})
             expect(self.locator).to_have_attribute("data-focused", "true")
         expect(self.locator.locator("textarea")).to_be_focused()
+
+    def wait_cwd(self, path: str) -> None:
+        """The server knows that the shell is there; it looks a moment after there was output."""
+
+        def look() -> bool:
+            panes = [update["panes"] for update in self.ui.updates if self.id in update.get("panes", {})]
+            return bool(panes) and panes[-1][self.id].get("cwd") == path
+
+        self.ui.eventually(look, f"the directory {path}")
 
     def type(self, text: str) -> None:
         self.focus()

@@ -22,6 +22,7 @@ def _above(upper: Pane, lower: Pane) -> bool:
 def test_a_pane_is_split_and_closed_by_its_buttons(ui: Ui) -> None:
     first = ui.pane()
     first.run("cd /tmp")
+    first.wait_cwd("/tmp")
     first.locator.hover()
     first.locator.get_by_role("button", name="Split right").click()
     left, right = ui.panes(2)
