@@ -148,6 +148,22 @@ def test_late_frames_of_the_older_connection_count_for_nothing() -> None:
     assert old.code == 4409
 
 
+def test_a_late_connect_of_the_older_connection_takes_nothing_back() -> None:
+    world = HubWorld()
+    old, new = world.attached("c"), world.client("c")
+    socket = old.socket
+    assert socket is not None
+    new.connect()
+    assert new.socket is not None
+    new.socket.up.deliver()
+    old.say("connect", width=100, height=100, clientId="c")
+    socket.up.deliver()
+    world.settle()
+    assert new.code is None
+    assert new.attached
+    assert old.code == 4409
+
+
 def test_a_client_is_known_for_a_day() -> None:
     world = HubWorld()
     client = world.attached("c")

@@ -278,3 +278,17 @@ def test_a_pane_that_is_closed_while_it_stops_does_not_keep_it_stopping(
     client.type(first, b"x")
     world.settle()
     assert world.live(first).typed == b"x"
+
+
+def test_a_size_while_asleep_outlives_the_server(world: HubWorld, client: SimClient) -> None:
+    ask_to_sleep(world, client)
+    client.say("pane_resize", paneId=client.pane(), cols=77, rows=33)
+    world.advance(2.0)
+    world.restart()
+    client.connect()
+    world.settle()
+    world.effects.clear()
+    client.type(client.pane(), b"x")
+    world.settle()
+    assert world.live(client.pane()).size == (77, 33)
+    assert world.live(client.pane()).resizes == 0
