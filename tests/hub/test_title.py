@@ -54,3 +54,9 @@ def test_what_is_too_long_is_no_title_and_is_not_kept() -> None:
 def test_cleaned_text_is_bounded_and_printable() -> None:
     assert clean_text("a\x1bb\x00\u202ec\n", 10) == "abc"
     assert clean_text("x" * 999, TITLE_CHARS) == "x" * TITLE_CHARS
+
+
+def test_the_first_byte_of_a_title_may_end_a_piece() -> None:
+    scanner = TitleScanner()
+    assert scanner.feed(b"text\x1b") is None
+    assert scanner.feed(b"]0;title\x07") == "title"
