@@ -53,7 +53,7 @@ def _wormux() -> list[float]:
             while PROMPT not in seen:
                 seen += next(output).tobytes()
             times.append(time.perf_counter() - started)
-            while seen.count(PROMPT) < 2:  # the key itself has arrived: nothing waits that would wake it again
+            while seen.count(PROMPT) < 2:  # the key itself has arrived, and will not wake the pane again
                 seen += next(output).tobytes()
             client.wait_status("connected")
         client.close()
