@@ -409,3 +409,17 @@ def test_a_hello_of_another_version_is_refused(agent: Agent) -> None:
     link.send(Hello("pane", version=99))
     assert "version" in link.next(Refused).reason
     link.await_close()
+
+
+def test_a_terminal_starts_in_the_present_directory_of_the_one_beside_it(
+    agent: Agent, tmp_path: Path
+) -> None:
+    first = agent.shell()
+    first.type(f"cd {tmp_path} && echo th''ere\n".encode())
+    first.await_output(b"there")
+    second = agent.shell("p2", cwd="/", beside="p1")
+    second.type(b"pwd\n")
+    second.await_output(os.fsencode(tmp_path))
+    third = agent.shell("p3", cwd=str(tmp_path.parent), beside="gone")
+    third.type(b"echo [$PWD]\n")
+    third.await_output(b"[" + os.fsencode(tmp_path.parent) + b"]")

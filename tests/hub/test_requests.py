@@ -204,7 +204,7 @@ def test_split_a_pane(world: HubWorld, client: SimClient) -> None:
     )
     assert client.model.tabs[tab(client)].focus == new.pane_id
     request = world.live(new.pane_id).request
-    assert (request.cols, request.rows, request.cwd) == (80, 20, "/work")
+    assert (request.cols, request.rows, request.cwd, request.beside) == (80, 20, "/work", origin)
     assert request.preamble == b""
     assert refused(
         world, client, "pane_split", paneId="p_none", orientation="vertical", cols=80, rows=20

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -208,6 +208,9 @@ class Agent:
             return Refused(
                 f"Terminal {request.generation} of this pane is over: there was one since, or it ended."
             )
+        beside = self._terminals.get(request.beside or "")
+        if beside is not None and beside.exit is None:
+            request = replace(request, cwd=beside.shell.directory() or request.cwd)
         try:
             terminal = Terminal(
                 self._loop, request, self._options.server_wait_s, self._lookout.activity, self._on_over

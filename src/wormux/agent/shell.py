@@ -56,6 +56,11 @@ class Shell:
         is_shell = leader.pid == self.pid and self._is_itself()
         return Foreground(command_name(leader), is_shell, _directory(leader.pid))
 
+    def directory(self) -> str | None:
+        """Where its foreground is, as `foreground` tells it, but now; None if that is unknown."""
+        group = prompt.foreground_group(self._master)
+        return _directory(group if group is not None else self.pid)
+
     def hang_up(self) -> None:
         """Tell it and its foreground that the terminal is gone, as closing a window does."""
         for number in (signal.SIGHUP, signal.SIGCONT):

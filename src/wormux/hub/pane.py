@@ -128,6 +128,8 @@ class Pane:
     title: str = ""
     titles: TitleScanner = field(default_factory=TitleScanner)
     cwd: str | None = None
+    beside: PaneId | None = None
+    """The pane that it was split from: its first shell starts in that one's directory."""
     command: str | None = None
     is_shell: bool = True
     """The foreground program is the pane's own shell, as far as is known."""

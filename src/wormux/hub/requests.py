@@ -192,7 +192,7 @@ class Requests:
         tab = world.tabs[origin.tab_id]
         session = world.sessions[origin.session_id]
         pane = self._new_pane(session, tab.id, *checked_size(request.cols, request.rows))
-        pane.cwd = origin.cwd
+        pane.cwd, pane.beside = origin.cwd, origin.id
         layout = split_pane(tab.layout, origin.id, request.orientation, pane.id)
         split = Tab(tab.id, tab.session_id, tab.name, tab.order, layout, pane.id)
 

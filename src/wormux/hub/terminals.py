@@ -66,7 +66,9 @@ class Terminals:
                 preamble=preamble,
                 argv=self._world.settings.shell,
                 cwd=pane.cwd,
+                beside=pane.beside,
             )
+            pane.beside = None
         attempt.generation = pane.generation
         self._world.effects.append(OpenTerminal(session.sandbox_id, request))
         self._saver.touch_pane(pane.id)

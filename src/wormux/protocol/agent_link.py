@@ -95,6 +95,8 @@ class Open:
     """Where it starts; if that is gone, the nearest parent that exists."""
     env: dict[str, str] = field(default_factory=dict)
     """Set on top of the agent's environment."""
+    beside: Optional[str] = None
+    """A pane in whose directory it starts, if that has a terminal here; `cwd` may be a moment old."""
 
 
 @dataclass(frozen=True)

@@ -276,6 +276,9 @@ class PageCore implements Core {
     this.#outbox.sendNow({ type: "layout_ack", rev: message.rev });
     this.#output.updated(message.channels);
     this.#notices.keepOnly(message.channels);
+    for (const [id, pane] of Object.entries(message.panes)) {
+      if (pane.status === "asleep") this.#notices.fellAsleep(id, this.#environment.now());
+    }
     this.#wishes.updated(message.channels);
   }
 
@@ -293,9 +296,11 @@ class PageCore implements Core {
     });
   }
 
+  /** Only what a live terminal does is news: the last words of another one may come behind its end. */
   #note(id: PaneId): void {
+    if (this.#store.pane(id).connected !== true) return;
     const before = this.#notices.noticed;
-    this.#notices.note(id);
+    this.#notices.note(id, this.#environment.now());
     if (this.#notices.noticed !== before) this.#store.staleModel();
   }
 

@@ -208,6 +208,34 @@ describe("panes that nobody sees", () => {
     expect([...script.core.model().noticed]).toEqual([]);
   });
 
+  test("are not noticed for what a shell says in falling asleep", () => {
+    const script = greeted();
+    script.core.setVisiblePanes(new Set(["a"]));
+    script.output(1, "exit");
+    expect([...script.core.model().noticed]).toEqual(["b"]);
+    const asleep = {
+      panes: { b: paneInfo({ status: "asleep" }) },
+      connected: { a: true, b: false, c: true },
+    };
+    script.say(updateOf(STATE, { rev: 2, ...asleep }));
+    expect([...script.core.model().noticed]).toEqual([]);
+    script.output(1, "modes off");
+    expect([...script.core.model().noticed]).toEqual([]);
+  });
+
+  test("stay noticed when they fall asleep long after", () => {
+    const script = greeted();
+    script.core.setVisiblePanes(new Set(["a"]));
+    script.output(1, "done");
+    script.environment.advance(5_000);
+    const asleep = {
+      panes: { b: paneInfo({ status: "asleep" }) },
+      connected: { a: true, b: false, c: true },
+    };
+    script.say(updateOf(STATE, { rev: 2, ...asleep }));
+    expect([...script.core.model().noticed]).toEqual(["b"]);
+  });
+
   test("do not exist before the page has said what it shows", () => {
     const script = greeted();
     script.output(1, "x");
