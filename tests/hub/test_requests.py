@@ -459,6 +459,9 @@ def test_a_revision_that_was_never_sent_is_not_acknowledged(world: HubWorld, cli
 
 def test_viewports_that_cannot_be(world: HubWorld, client: SimClient) -> None:
     assert refused(world, client, "client_update", width=-1, height=10) == "invalid"
+    colors = {"foreground": "#eeeeee", "background": "#101014", "cursor": "orange"}
+    assert refused(world, client, "client_update", colors=colors) == "invalid"
+    done(world, client, "client_update", colors=colors | {"cursor": "#FFa500"})
     done(world, client, "client_update", width=500, height=500)
     new = made(world, client, "tab_create", sessionId=session(client))
     assert new.pane_id is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from wormux.errors import ErrorCode, Refusal
 from wormux.hub.announcer import Announcer
 from wormux.hub.connection import Connection
@@ -30,7 +32,9 @@ from wormux.limits import (
     MIN_ROWS,
 )
 from wormux.protocol.close_codes import CloseCode
-from wormux.protocol.messages import Connect
+from wormux.protocol.messages import Colors, Connect
+
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 class Clients:
@@ -48,6 +52,7 @@ class Clients:
     def check(self, request: Connect) -> None:
         """Raises `Refusal` (`invalid`)."""
         check_viewport(request.width, request.height)
+        check_colors(request.colors)
         if request.client_id is not None and not _is_client_id(request.client_id):
             raise Refusal(
                 ErrorCode.INVALID,
@@ -167,6 +172,14 @@ def check_viewport(width: int | None, height: int | None) -> None:
     for value in (width, height):
         if value is not None and not 0 <= value <= MAX_VIEWPORT_PX:
             raise Refusal(ErrorCode.INVALID, f"Width and height are 0 to {MAX_VIEWPORT_PX} pixels.")
+
+
+def check_colors(colors: Colors | None) -> None:
+    """Raises `Refusal` (`invalid`)."""
+    if colors is not None:
+        for color in (colors.foreground, colors.background, colors.cursor):
+            if not _COLOR.fullmatch(color):
+                raise Refusal(ErrorCode.INVALID, "Colours are written as #rrggbb.")
 
 
 def grid_guess(width: int, height: int) -> tuple[int, int]:

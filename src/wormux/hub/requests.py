@@ -12,7 +12,7 @@ from typing import Any
 
 from wormux.errors import ErrorCode, Refusal
 from wormux.hub.announcer import Announcer
-from wormux.hub.clients import Clients, check_viewport, grid_guess
+from wormux.hub.clients import Clients, check_colors, check_viewport, grid_guess
 from wormux.hub.closing import Closing
 from wormux.hub.connection import Connection
 from wormux.hub.flow import Flow
@@ -215,6 +215,7 @@ class Requests:
 
     def client_update(self, connection: Connection, request: m.ClientUpdate) -> None:
         check_viewport(request.width, request.height)
+        check_colors(request.colors)
         if request.width is not None and request.height is not None:
             connection.cols, connection.rows = grid_guess(request.width, request.height)
 
