@@ -12,7 +12,7 @@ import pytest
 from wormux.testing.client import ScriptedClient
 from wormux.testing.server_process import ServerProcess
 
-from .kit import MakeServer, at_prompt, new_session, run
+from .kit import MakeServer, at_prompt, eventually, new_session, run
 
 
 async def command(server: ServerProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -64,7 +64,7 @@ async def test_stop_all_ends_the_shells_and_keeps_the_rest(make_server: MakeServ
 
         said = await command(server, "stop", "--all")
         assert (said.returncode, said.stdout, said.stderr) == (0, "2 sandboxes were put to sleep.\n", "")
-        assert not any(process.is_alive for process in processes)
+        await eventually(lambda: not any(process.is_alive for process in processes), "their end")
 
         if not running:
             server.start()
