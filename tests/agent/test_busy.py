@@ -143,9 +143,12 @@ def test_sleep_kills_what_does_not_hear(agent: Agent) -> None:
 
 def test_nothing_starts_while_it_stops(agent: Agent) -> None:
     control = agent.control()
-    pane = agent.open(argv=("/bin/bash", "-c", "trap '' HUP; echo here; while :; do read -t 9; done"))
+    pane = agent.open(
+        argv=("/bin/bash", "-c", "trap 'echo hung up' HUP; echo here; while :; do read -t 9; done")
+    )
     pane.await_output(b"here")
     control.send(Sleep(force=True))
+    pane.await_output(b"hung up")
     pane.send(Input("client", 0, b"lost"))
     late = agent.pane()
     late.send(Open("p2", 1, 80, 24, 0, b"", BASH, env=PLAIN))
