@@ -249,6 +249,24 @@ def test_spread_out_they_are_no_trouble() -> None:
     assert client.attached
 
 
+def test_acknowledgements_of_something_new_do_not_count() -> None:
+    world = HubWorld()
+    client = world.attached("c")
+    client.acks_output = False
+    pane_id = client.pane()
+    start = client.output(pane_id).position
+    world.live(pane_id).print(bytes(2 * CONTROL_MESSAGES))
+    world.settle()
+    for position in range(start + 1, start + 2 * CONTROL_MESSAGES + 1):
+        client.say("output_ack", paneId=pane_id, position=position)
+    world.settle()
+    assert client.attached
+    for _ in range(CONTROL_MESSAGES + 1):
+        client.say("output_ack", paneId=pane_id, position=start)
+    world.settle()
+    assert client.code == 4429
+
+
 def test_too_many_unanswered_requests() -> None:
     world = HubWorld()
     client = world.attached("c")

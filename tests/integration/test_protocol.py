@@ -93,7 +93,7 @@ def _everything(client: ScriptedClient) -> tuple[Any, ...]:
             "bad_message",
             "layout_resize",
         ),
-        (b'{"type": "ping", "time": 1, "ref": 5}', "bad_message", None),
+        (b'{"type": "ping", "time": 1, "ref": 5}', "bad_message", "ping"),
         (b'{"type": "ping", "time": 1, "ref": "%s"}' % (b"r" * 65), "bad_message", "ping"),
         (b'{"type": "connect", "width": 100, "height": 100}', "bad_message", "connect"),
     ],

@@ -179,18 +179,17 @@ class Hub:
     # --- Control messages --------------------------------------------------------------------------------
 
     def _control(self, connection: Connection, payload: bytes) -> None:
-        times, now_s = connection.message_times, self._world.now.mono_s
-        times.append(now_s)
-        if len(times) > CONTROL_MESSAGES and now_s - times.popleft() < CONTROL_MESSAGES_WITHIN_S:
-            self._close(connection, CloseCode.TOO_MUCH, "Too many control messages; slow down.")
-            return
         try:
             request = m.decode_client_message(payload)
         except m.Unreadable as unreadable:
+            if not self._may_say_more(connection):
+                return
             if connection.client_id is None and connection.connect is None:
                 self._close(connection, CloseCode.BAD_START, "The first message is connect.")
             else:
                 self._announcer.refuse(connection, unreadable.request, unreadable.ref, unreadable)
+            return
+        if not _is_owed(connection, request) and not self._may_say_more(connection):
             return
         try:
             self._request(connection, request)
@@ -199,6 +198,17 @@ class Hub:
         except InternalError as error:
             fault = Refusal(ErrorCode.INTERNAL, f"The server met a fault of its own: {error}")
             self._announcer.refuse(connection, m.request_type(request), request.ref, fault)
+
+    def _may_say_more(self, connection: Connection) -> bool:
+        """Count a control message; a client that sends too many is closed."""
+        times, now_s = connection.message_times, self._world.now.mono_s
+        while times and now_s - times[0] >= CONTROL_MESSAGES_WITHIN_S:
+            times.popleft()
+        times.append(now_s)
+        if len(times) > CONTROL_MESSAGES:
+            self._close(connection, CloseCode.TOO_MUCH, "Too many control messages; slow down.")
+            return False
+        return True
 
     def _request(self, connection: Connection, request: m.ClientMessage) -> None:
         """Carry out one request, or hand it to the saver. Raises `Refusal`."""
@@ -433,3 +443,13 @@ class Hub:
             self._saver.touch_checkpoint(pane)
         self._saver.touch_meta()
         self._saver.stop()
+
+
+def _is_owed(connection: Connection, request: m.ClientMessage) -> bool:
+    """It acknowledges something new, so that the server itself has asked for it by sending."""
+    if isinstance(request, m.LayoutAck):
+        return request.rev > connection.acked_rev
+    if isinstance(request, m.OutputAck):
+        view = connection.views.get(request.pane_id)
+        return view is not None and view.acked < request.position <= view.position
+    return False

@@ -315,8 +315,8 @@ _decoder = msgspec.json.Decoder(ClientMessage)
 class _Envelope(msgspec.Struct):
     """As much of an unreadable message as its answer needs."""
 
-    type: str | None = None
-    ref: str | None = None
+    type: object = None
+    ref: object = None
 
 
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
@@ -360,8 +360,8 @@ def _unreadable(payload: bytes, error: Exception) -> Unreadable:
         envelope = _envelope_decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Unreadable(ErrorCode.BAD_MESSAGE, "The message is not a JSON object with a type.", None, None)
-    ref = envelope.ref if envelope.ref is not None and len(envelope.ref) <= REF_CHARS else None
-    if envelope.type is None:
+    ref = envelope.ref if isinstance(envelope.ref, str) and len(envelope.ref) <= REF_CHARS else None
+    if not isinstance(envelope.type, str):
         return Unreadable(ErrorCode.BAD_MESSAGE, "The message has no type.", None, ref)
     if envelope.type not in REQUEST_TYPES:
         return Unreadable(
