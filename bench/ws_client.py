@@ -100,6 +100,8 @@ class WormuxClient:
         while not self.state:
             self._note(next(self._messages()))
         self.received = 0
+        self.skipped = 0
+        """Bytes of output that were never sent, since this client was too slow."""
         self._acked = 0
 
     @property
@@ -179,4 +181,5 @@ class WormuxClient:
                 self.state = {**self.state, **message, "panes": panes}
                 self._control({"type": "layout_ack", "rev": message["rev"]})
             case "replay":
+                self.skipped += message["skipped"]
                 self.received = self._acked = message["position"] - message["bytes"]
