@@ -8,6 +8,7 @@
     │   └── StoreRefused        the file is damaged, newer or in use: start is refused, the file left as it is
     ├── SandboxError            a sandbox cannot be started, stopped or reached; its sentence becomes a `reason`
     │   └── LinkError           the other end of an agent's link said something that it must not say
+    ├── ScreenError             an emulator cannot do what was asked, or a stored screen cannot be read
     └── InternalError           our own bug, found by an assertion at a boundary
 
 Every sentence is for the person who reads it: what happened and what can be done. None names a path
@@ -73,6 +74,10 @@ class SandboxError(WormuxError):
 
 class LinkError(SandboxError):
     """The peer of an agent's link broke its rules. In an isolated sandbox this may be an attack."""
+
+
+class ScreenError(WormuxError):
+    """An emulator cannot do what was asked of it, or what was kept of a screen cannot be read."""
 
 
 class InternalError(WormuxError):

@@ -72,8 +72,6 @@ LOG_SIZE_MARKS = 1024
 """Changes of size remembered per pane; more cost the oldest output."""
 REDRAW_LOG_BYTES = 128 * KIB
 """The newest part of the log that stands in for a redraw: some thousand lines of a shell."""
-REDRAW_LINES = 10_000
-"""The most lines of scrollback that a redraw may be asked for; as many as the page keeps."""
 FLOW_WINDOW_BYTES = 1 * MIB
 """How far the server runs ahead of what a client has drawn, per pane: 80 ms at the PTY's speed."""
 FLOW_RESUME_BYTES = FLOW_WINDOW_BYTES // 2
@@ -87,6 +85,30 @@ POSITION_MARK_BYTES = 64 * MIB
 """How far ahead of the stream its stored mark lies; half of it is the warning at which the next is stored."""
 REV_MARK = 1 << 16
 """How far ahead of `rev` its stored mark lies: in microseconds, less than a server takes to start."""
+
+# --- Screens -----------------------------------------------------------------------------------------------
+
+SCREEN_BACKLOG_BYTES = 1 * MIB
+"""Fed to a pane's screen and not in it yet: past this its terminal is not read, until half of it is. Well below what
+the log keeps, so that a redraw is never older than the log."""
+SCREEN_FRAME_BYTES = 64 * MIB
+"""The largest frame on the link to a worker: a checkpoint, were it not compressed at all."""
+SCREEN_SCROLLBACK_BYTES = 8 * MIB
+"""Of the emulator's memory, per screen: about 11,000 rows of 80 columns (measured)."""
+SCREEN_CONTINUATION_BYTES = 8 * MIB
+"""Of an unfinished sequence that the emulator keeps; beyond it, no checkpoint can be taken until it ends."""
+SCREENS_MEMORY_BYTES = 512 * MIB
+"""All screens of a server together, unless it is told otherwise; the oldest scrollback goes first."""
+ANSWERS_UNWRITTEN_BYTES = 64 * KIB
+"""Answers to queries that a program has not read: one that asks for more does not wait for them."""
+REDRAW_LINES = 200
+"""Of scrollback, in a redraw that nobody asked for."""
+REDRAW_BYTES = 512 * KIB
+"""The most that such a redraw takes."""
+DEEP_REDRAW_LINES = 10_000
+"""The most lines of scrollback that a redraw may be asked for; as many as the page keeps."""
+DEEP_REDRAW_BYTES = 4 * MIB
+"""The most that a redraw takes that was asked for."""
 
 # --- Input -------------------------------------------------------------------------------------------------
 
@@ -230,6 +252,8 @@ assert FLOW_ACK_BYTES <= FLOW_RESUME_BYTES
 assert LOG_BYTES >= FLOW_WINDOW_BYTES + FLOW_RESUME_BYTES
 assert FLOW_WINDOW_BYTES <= CONNECTION_UNSENT_BYTES
 assert REDRAW_LOG_BYTES + OUTPUT_FRAME_BYTES <= CONNECTION_UNSENT_BYTES
+assert SCREEN_BACKLOG_BYTES + LINK_UNSENT_BYTES + 2 * LINK_FRAME_BYTES // 4 <= LOG_BYTES
+assert REDRAW_BYTES <= CONNECTION_UNSENT_BYTES // 4
 assert INPUT_PANE_BYTES <= INPUT_CLIENT_BYTES
 assert INPUT_PANE_BYTES < FRAME_BYTES
 assert AGENT_LOG_BYTES <= LOG_BYTES

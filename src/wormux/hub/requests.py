@@ -26,6 +26,7 @@ from wormux.hub.typing import Typing
 from wormux.hub.world import World
 from wormux.ids import PaneId, SandboxId, SessionId, TabId
 from wormux.limits import (
+    DEEP_REDRAW_LINES,
     DEFAULT_COLS,
     DEFAULT_ROWS,
     LEASE_S,
@@ -35,7 +36,6 @@ from wormux.limits import (
     MIN_ROWS,
     NAME_CHARS,
     POSITION_MARK_BYTES,
-    REDRAW_LINES,
     SESSIONS,
 )
 from wormux.protocol import messages as m
@@ -247,8 +247,8 @@ class Requests:
 
     def pane_redraw(self, connection: Connection, request: m.PaneRedraw) -> None:
         pane = self._world.pane(request.pane_id)
-        if not 0 <= request.lines <= REDRAW_LINES:
-            raise Refusal(ErrorCode.INVALID, f"A redraw has 0 to {REDRAW_LINES} lines of scrollback.")
+        if not 0 <= request.lines <= DEEP_REDRAW_LINES:
+            raise Refusal(ErrorCode.INVALID, f"A redraw has 0 to {DEEP_REDRAW_LINES} lines of scrollback.")
         if pane.id not in connection.views:
             raise Refusal(ErrorCode.NOT_FOUND, "This pane was not announced to this client yet.")
         self._flow.ask_redraw(connection, pane, pane.rows + request.lines)

@@ -1,0 +1,1 @@
+"""The emulators behind the panes: what a program drew, exactly."""
