@@ -18,7 +18,7 @@ def write_all(inputs: Inputs) -> bytes:
 
 
 def test_leaves_out_what_was_taken_before() -> None:
-    inputs = Inputs()
+    inputs = Inputs(answered=0)
     inputs.take(Input("a", 0, b"hello"))
     inputs.take(Input("a", 0, b"hello"))
     inputs.take(Input("a", 3, b"lo world"))
@@ -28,7 +28,7 @@ def test_leaves_out_what_was_taken_before() -> None:
 
 
 def test_goes_on_past_a_gap() -> None:
-    inputs = Inputs()
+    inputs = Inputs(answered=0)
     inputs.take(Input("a", 0, b"one"))
     inputs.take(Input("a", 100, b"two"))
     assert write_all(inputs) == b"onetwo"
@@ -36,7 +36,7 @@ def test_goes_on_past_a_gap() -> None:
 
 
 def test_clients_have_streams_of_their_own_and_one_queue() -> None:
-    inputs = Inputs()
+    inputs = Inputs(answered=0)
     inputs.take(Input("a", 0, b"a1"))
     inputs.take(Input("b", 0, b"b1"))
     inputs.take(Input("a", 2, b"a2"))
@@ -45,7 +45,7 @@ def test_clients_have_streams_of_their_own_and_one_queue() -> None:
 
 
 def test_tells_what_is_written_from_what_is_only_taken() -> None:
-    inputs = Inputs()
+    inputs = Inputs(answered=0)
     inputs.take(Input("a", 50, b"0123456789"))
     assert (inputs.taken, inputs.written, inputs.unwritten) == ({"a": 60}, {"a": 50}, 10)
     inputs.wrote(4)
@@ -57,7 +57,7 @@ def test_tells_what_is_written_from_what_is_only_taken() -> None:
 
 
 def test_acknowledges_again_what_was_sent_again() -> None:
-    inputs = Inputs()
+    inputs = Inputs(answered=0)
     inputs.take(Input("a", 0, b"hello"))
     write_all(inputs)
     inputs.news()
@@ -66,14 +66,14 @@ def test_acknowledges_again_what_was_sent_again() -> None:
 
 
 def test_does_not_acknowledge_what_is_still_waiting() -> None:
-    inputs = Inputs()
+    inputs = Inputs(answered=0)
     inputs.take(Input("a", 0, b"hello"))
     inputs.take(Input("a", 0, b"hello"))
     assert inputs.news() == {}
 
 
 def test_remembers_the_clients_that_typed_last() -> None:
-    inputs = Inputs()
+    inputs = Inputs(answered=0)
     for number in range(AGENT_CLIENTS_PER_PANE):
         inputs.take(Input(f"c{number}", 0, b"x"))
     inputs.take(Input("c0", 1, b"x"))
@@ -87,7 +87,7 @@ def test_remembers_the_clients_that_typed_last() -> None:
 
 
 def test_refuses_more_than_a_server_may_send() -> None:
-    inputs = Inputs()
+    inputs = Inputs(answered=0)
     inputs.take(Input("a", 0, bytes(AGENT_UNWRITTEN_BYTES)))
     with pytest.raises(ValueError, match="More input"):
         inputs.take(Input("a", AGENT_UNWRITTEN_BYTES, b"x"))
@@ -97,7 +97,7 @@ def test_refuses_more_than_a_server_may_send() -> None:
 def test_every_byte_once_whatever_is_repeated() -> None:
     rng = random.Random(3)
     stream = rng.randbytes(5000)
-    inputs, written = Inputs(), b""
+    inputs, written = Inputs(answered=0), b""
     while len(written) < len(stream):
         taken = inputs.taken.get("a", 0)
         start = rng.randint(max(0, taken - 300), taken)

@@ -6,9 +6,15 @@ import random
 
 import pytest
 
-from wormux.limits import LINK_FRAME_BYTES, LINK_INPUT_BYTES, LINK_OUTPUT_BYTES
+from wormux.limits import (
+    ANSWERS_UNWRITTEN_BYTES,
+    LINK_FRAME_BYTES,
+    LINK_INPUT_BYTES,
+    LINK_OUTPUT_BYTES,
+)
 from wormux.protocol.agent_link import (
     HEADER,
+    Answer,
     Attach,
     Busy,
     Close,
@@ -45,6 +51,8 @@ ALL: list[Message] = [
     Attach("p1", 3, 2**63 - 1),
     Input("client", 12, b"\x00\xff\n"),
     Input("é" * 64, 0, b""),
+    Answer(2**63 - 1, b"\x1b[?62;22c\x00\xff"),
+    Answer(0, b""),
     Resize(100, 30),
     Close(),
     Close("p1"),
@@ -52,6 +60,7 @@ ALL: list[Message] = [
     Forget("p1"),
     Welcome(1, 42, (TerminalInfo("p1", 3, 0, 10, None), TerminalInfo("p2", 1, 5, 5, Exit(0))), "vim"),
     Opened(42, 5, 10, True, {"a": 1}, (SizeMark(0, 80, 24),)),
+    Opened(42, 5, 10, True, {}, (SizeMark(0, 80, 24),), answered=7),
     Refused("No.", gone=True),
     Output(bytes(range(256))),
     SizeMark(10, 80, 24),
@@ -121,6 +130,9 @@ BROKEN = {
     "input without its client": frame(Kind.INPUT, bytes(8) + b"\x09abc"),
     "input of no UTF-8 client": frame(Kind.INPUT, bytes(8) + b"\x01\xff"),
     "input beyond 63 bits": frame(Kind.INPUT, b"\xff" * 8 + b"\x01a"),
+    "answer without a head": frame(Kind.ANSWER, bytes(7)),
+    "answer beyond 63 bits": frame(Kind.ANSWER, b"\xff" * 8),
+    "too much of an answer": frame(Kind.ANSWER, bytes(8 + ANSWERS_UNWRITTEN_BYTES + 1)),
     "too much input": frame(Kind.INPUT, bytes(8) + b"\x01a" + bytes(LINK_INPUT_BYTES + 1)),
 }
 
@@ -147,15 +159,22 @@ def test_unknown_fields_are_ignored() -> None:
     assert decode(Kind.FORGET, as_json(pane_id="p", later="x")) == Forget("p")
 
 
+def test_an_agent_that_knows_no_answers_says_nothing_of_them() -> None:
+    opened = decode(Kind.OPENED, as_json(pid=1, position=0, end=0, ready=True, inputs={}, sizes=[]))
+    assert opened == Opened(1, 0, 0, True, {}, (), answered=None)
+
+
 @pytest.mark.parametrize(
     "message",
     [
         Input("x" * 256, 0, b""),
         Input("x", -1, b""),
         Input("x", 0, bytes(LINK_INPUT_BYTES + 1)),
+        Answer(-1, b""),
+        Answer(0, bytes(ANSWERS_UNWRITTEN_BYTES + 1)),
         Refused("x" * LINK_FRAME_BYTES),
     ],
-    ids=["client id", "position", "data", "frame"],
+    ids=["client id", "position", "data", "answer's position", "answer", "frame"],
 )
 def test_what_a_peer_would_not_accept_is_not_sent(message: Message) -> None:
     with pytest.raises(ValueError, match=r"\.$"):

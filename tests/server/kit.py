@@ -79,6 +79,12 @@ class FakeTerminal(Terminal):
     def write(self, client_id: str, position: int, data: bytes) -> None:
         self.calls.append(("write", client_id, position, data))
 
+    def answer(self, position: int, data: bytes) -> None:
+        self.calls.append(("answer", position, data))
+
+    def hold(self, held: bool) -> None:
+        self.calls.append(("hold", held))
+
     def resize(self, cols: int, rows: int) -> None:
         self.calls.append(("resize", cols, rows))
 

@@ -38,6 +38,7 @@ from wormux.limits import (
 )
 from wormux.protocol.agent_link import (
     VERSION,
+    Answer,
     Attach,
     Busy,
     Close,
@@ -245,6 +246,8 @@ class Agent:
     def _on_pane(self, terminal: Terminal, connection: Connection, message: Message) -> None:
         if isinstance(message, Input):
             terminal.take(message)
+        elif isinstance(message, Answer):
+            terminal.answer(message)
         elif isinstance(message, Resize):
             _check_size(message.cols, message.rows)
             terminal.resize(message.cols, message.rows)

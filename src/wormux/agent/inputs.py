@@ -1,28 +1,34 @@
 """The input of one terminal: what each client's stream has come to, and what the terminal has not taken yet.
 
-Makes input exactly-once: bytes that were taken before are left out, whoever sends them again. Does no I/O: `terminal`
-writes what `head` gives and says with `wrote` how much of it went.
+Makes input exactly-once: bytes that were taken before are left out, whoever sends them again. Answers to queries go
+through the same queue, each position answered once. Does no I/O: `terminal` writes what `head` gives and says with
+`wrote` how much of it went.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 
-from wormux.limits import AGENT_CLIENTS_PER_PANE, AGENT_UNWRITTEN_BYTES
-from wormux.protocol.agent_link import Input
+from wormux.limits import AGENT_CLIENTS_PER_PANE, AGENT_UNWRITTEN_BYTES, ANSWERS_UNWRITTEN_BYTES
+from wormux.protocol.agent_link import Answer, Input
 
 
 class Inputs:
     """Positions per client, and one queue in the order of arrival."""
 
-    def __init__(self) -> None:
+    def __init__(self, answered: int) -> None:
+        """Queries in the output before `answered` need no answer."""
+        self.answered = answered
+        """Queries in the output before this position were answered."""
         self._taken: OrderedDict[str, int] = OrderedDict()
         self._written: dict[str, int] = {}
-        self._queue: deque[tuple[str, int, memoryview]] = deque()
-        """Client, position of the first byte, bytes."""
+        self._queue: deque[tuple[str | None, int, memoryview]] = deque()
+        """Client, position of the first byte, bytes. No client: an answer, whose position nobody asks for."""
         self._news: dict[str, int] = {}
         self.unwritten = 0
-        """Bytes in the queue."""
+        """Bytes of clients in the queue."""
+        self._unwritten_answers = 0
+        """Bytes of answers in the queue."""
 
     def take(self, message: Input) -> None:
         """Queue what of the message was not taken before.
@@ -47,6 +53,17 @@ class Inputs:
         elif not any(waiting == client_id for waiting, _, _ in self._queue):
             self._note(client_id, end)  # Nothing new, or an answer that was lost: say it again.
 
+    def answer(self, message: Answer) -> None:
+        """Queue an answer, if it is none that was taken before."""
+        if message.position <= self.answered:
+            return  # an earlier server answered this
+        self.answered = message.position
+        if self._unwritten_answers + len(message.data) > ANSWERS_UNWRITTEN_BYTES:
+            return  # a program that asks and asks and reads no answer does not miss this one either
+        if message.data:
+            self._queue.append((None, 0, memoryview(message.data)))
+            self._unwritten_answers += len(message.data)
+
     @property
     def head(self) -> memoryview | None:
         """The bytes that are to be written next; None if there are none."""
@@ -55,10 +72,13 @@ class Inputs:
     def wrote(self, count: int) -> None:
         """The terminal has taken so many bytes of `head`."""
         client_id, position, data = self._queue.popleft()
-        self.unwritten -= count
         if count < len(data):
             self._queue.appendleft((client_id, position + count, data[count:]))
-        self._note(client_id, position + count)
+        if client_id is None:
+            self._unwritten_answers -= count
+        else:
+            self.unwritten -= count
+            self._note(client_id, position + count)
 
     def news(self) -> dict[str, int]:
         """Client id to the position up to which its input was written, for those that came further since."""
@@ -78,7 +98,7 @@ class Inputs:
     def drop(self) -> None:
         """The terminal takes no more: what was not written never will be."""
         self._queue.clear()
-        self.unwritten = 0
+        self.unwritten = self._unwritten_answers = 0
 
     def _note(self, client_id: str, position: int) -> None:
         self._news[client_id] = position

@@ -29,6 +29,7 @@ from wormux.limits import (
     STOP_GRACE_S,
 )
 from wormux.protocol.agent_link import (
+    Answer,
     Ended,
     Exit,
     Foreground,
@@ -76,7 +77,7 @@ class Terminal:
         self._started_at = loop.time()
         self._log = Log(request.position, request.cols, request.rows)
         self._log.append(request.preamble)
-        self._inputs = Inputs()
+        self._inputs = Inputs(answered=request.position)
         self._is_ready = False
         self._mark = PromptMark()
         self._foreground: Foreground | None = None
@@ -122,8 +123,9 @@ class Terminal:
         position = min(max(position, log.start), log.end)
         in_force, *later = log.sizes(position)
         connection.follow(log, position)
+        inputs = self._inputs
         opened = Opened(
-            self.shell.pid, position, log.end, self._is_ready, self._inputs.taken, sizes=(in_force,)
+            self.shell.pid, position, log.end, self._is_ready, inputs.taken, (in_force,), inputs.answered
         )  # fmt: skip
         connection.note(opened, position)
         for mark in later:
@@ -158,6 +160,16 @@ class Terminal:
             self._write()
             self._watch()
             self._on_activity()
+
+    def answer(self, message: Answer) -> None:
+        """Hand over what the server answers to queries, behind the input that waits. Nobody is at work for it, so it
+        is no activity. Raises `ValueError` for an answer to what was not written."""
+        if message.position > self._log.end:
+            raise ValueError("An answer was given before the query.")
+        if self._takes_input:
+            self._inputs.answer(message)
+            self._write()
+            self._watch()
 
     def resize(self, cols: int, rows: int) -> None:
         """Set the size; what was written before is logged before."""

@@ -5,10 +5,12 @@ kernel's and per pane. Each side first sends a hello; then frames follow in both
 
     byte 0       kind (`Kind`)
     bytes 1..4   length of the payload, big-endian
-    bytes 5..n   payload: JSON (UTF-8) for most kinds, raw bytes for OUTPUT, a small header and bytes for INPUT
+    bytes 5..n   payload: JSON (UTF-8) for most kinds, raw bytes for OUTPUT, a small header and bytes for INPUT and
+                 ANSWER
 
 Connection of a pane
-    server: HELLO {"version", "role": "pane"}, then OPEN or ATTACH, once; then INPUT, RESIZE, CLOSE, FORGET
+    server: HELLO {"version", "role": "pane"}, then OPEN or ATTACH, once; then INPUT, RESIZE, CLOSE, FORGET,
+            and ANSWER if OPENED has `answered`
     agent:  OPENED or REFUSED; then OUTPUT, RESIZED, READY, INPUT_ACK, FOREGROUND in the order of events; at the
             end of the terminal ENDED, after all its output
 Control connection
@@ -30,7 +32,12 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Optional, Union, get_args, get_origin, get_type_hints
 
-from wormux.limits import LINK_FRAME_BYTES, LINK_INPUT_BYTES, LINK_OUTPUT_BYTES
+from wormux.limits import (
+    ANSWERS_UNWRITTEN_BYTES,
+    LINK_FRAME_BYTES,
+    LINK_INPUT_BYTES,
+    LINK_OUTPUT_BYTES,
+)
 
 VERSION = 1
 
@@ -38,6 +45,8 @@ HEADER = struct.Struct("!BI")
 """Kind and length of a frame."""
 _INPUT_HEAD = struct.Struct("!QB")
 """Position and length of the client's id, before the id and the bytes."""
+_ANSWER_HEAD = struct.Struct("!Q")
+"""Position, before the bytes."""
 _LARGEST = 2**63 - 1
 """No count, size or position is larger, or below 0."""
 
@@ -53,6 +62,7 @@ class Kind(IntEnum):
     CLOSE = 6
     SLEEP = 7
     FORGET = 8
+    ANSWER = 9
     WELCOME = 32
     OPENED = 33
     REFUSED = 34
@@ -130,6 +140,16 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What the terminal answers to the queries in the output before `position`. Left out if the agent took one of
+    this position or a later one before; not acknowledged."""
+
+    position: int
+    data: bytes
+    """At most `limits.ANSWERS_UNWRITTEN_BYTES`; empty for queries that get no answer any more."""
+
+
+@dataclass(frozen=True)
 class Sleep:
     """Stop: end every terminal and the agent itself, unless something is busy and `force` is false."""
 
@@ -199,6 +219,9 @@ class Opened:
     sizes: tuple[SizeMark, ...]
     """The size in force at `position`, as the one mark at or before it; later ones follow as RESIZED in their
     place."""
+    answered: Optional[int] = None
+    """Queries in the output before this position were answered, those after it are still to be. None from an agent
+    that takes no ANSWER: it would close the connection."""
 
 
 @dataclass(frozen=True)
@@ -286,7 +309,7 @@ class Output:
 
 Message = Union[
     Hello, Open, Attach, Input, Resize, Close, Sleep, Forget, Welcome, Opened, Refused, Output, SizeMark, Ready,
-    InputAck, Foreground, Ended, Busy, Stopped,
+    InputAck, Foreground, Ended, Busy, Stopped, Answer,
 ]  # fmt: skip
 
 _TYPES: dict[Kind, type[Any]] = {
@@ -294,7 +317,7 @@ _TYPES: dict[Kind, type[Any]] = {
     Kind.CLOSE: Close, Kind.SLEEP: Sleep, Kind.FORGET: Forget, Kind.WELCOME: Welcome, Kind.OPENED: Opened,
     Kind.REFUSED: Refused, Kind.OUTPUT: Output, Kind.RESIZED: SizeMark, Kind.READY: Ready,
     Kind.INPUT_ACK: InputAck, Kind.FOREGROUND: Foreground, Kind.ENDED: Ended, Kind.BUSY: Busy,
-    Kind.STOPPED: Stopped,
+    Kind.STOPPED: Stopped, Kind.ANSWER: Answer,
 }  # fmt: skip
 _KINDS = {kind_type: kind for kind, kind_type in _TYPES.items()}
 
@@ -305,6 +328,8 @@ def encode(message: Message) -> bytes:
         payload = message.data
     elif isinstance(message, Input):
         payload = _encode_input(message)
+    elif isinstance(message, Answer):
+        payload = _encode_answer(message)
     else:
         payload = json.dumps(_to_json(message), ensure_ascii=False, separators=(",", ":")).encode()
     if len(payload) > LINK_FRAME_BYTES:
@@ -323,6 +348,8 @@ def decode(kind: int, payload: bytes) -> Message:
         return Output(payload)
     if message_type is Input:
         return _decode_input(payload)
+    if message_type is Answer:
+        return _decode_answer(payload)
     try:
         value = json.loads(payload.decode())
     except (ValueError, RecursionError) as error:
@@ -378,6 +405,21 @@ def _decode_input(payload: bytes) -> Input:
     except UnicodeDecodeError as error:
         raise ValueError("The Input frame's client id is not UTF-8.") from error
     return Input(client_id, position, payload[data_start:])
+
+
+def _encode_answer(message: Answer) -> bytes:
+    if not 0 <= message.position <= _LARGEST or len(message.data) > ANSWERS_UNWRITTEN_BYTES:
+        raise ValueError("The position or length of an Answer is out of bounds.")
+    return _ANSWER_HEAD.pack(message.position) + message.data
+
+
+def _decode_answer(payload: bytes) -> Answer:
+    if len(payload) < _ANSWER_HEAD.size:
+        raise ValueError("The Answer frame is shorter than its head.")
+    (position,) = _ANSWER_HEAD.unpack_from(payload)
+    if position > _LARGEST or len(payload) - _ANSWER_HEAD.size > ANSWERS_UNWRITTEN_BYTES:
+        raise ValueError("The Answer frame's position or length is out of bounds.")
+    return Answer(position, payload[_ANSWER_HEAD.size :])
 
 
 def _to_json(value: Any) -> Any:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 from wormux.limits import DEATH_KNOWN_WITHIN_S
 from wormux.sandbox.port import Lost
@@ -42,10 +43,24 @@ class Life:
         await asyncio.wait({self._ended}, timeout=timeout_s)
         return self._ended.done()
 
+    def on_end(self, action: Callable[[], None]) -> Callable[[], None]:
+        """Have `action` called from the event loop once its end is known. Returns what calls that off."""
+
+        def act(_: asyncio.Future[str]) -> None:
+            action()
+
+        def call_off() -> None:
+            self._ended.remove_done_callback(act)
+
+        self._ended.add_done_callback(act)
+        return call_off
+
     async def explain(self) -> Lost:
         """Why a link to it broke. The link's end may be seen a moment before the process's."""
-        if await self.wait(DEATH_KNOWN_WITHIN_S) or not _is_alive(self.pid):
-            return Lost(self.ended or "The agent ended.", dead=True)
+        if not await self.wait(DEATH_KNOWN_WITHIN_S) and not _is_alive(self.pid):
+            self._end(None)  # there was nobody to tell
+        if self.ended is not None:
+            return Lost(self.ended, dead=True)
         return Lost("The link to the sandbox broke.")
 
     def send(self, signal_number: signal.Signals) -> None:

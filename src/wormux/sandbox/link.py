@@ -14,6 +14,7 @@ from pathlib import Path
 from wormux.errors import LinkError, SandboxError
 from wormux.ids import PaneId
 from wormux.limits import (
+    ANSWERS_UNWRITTEN_BYTES,
     CLIENT_ID_CHARS,
     LINK_INPUT_BYTES,
     MAX_COLS,
@@ -25,6 +26,7 @@ from wormux.limits import (
 )
 from wormux.protocol.agent_link import (
     VERSION,
+    Answer,
     Attach,
     Busy,
     Close,
@@ -79,6 +81,10 @@ class PaneLink(Terminal):
         self._deliver = deliver
         self._stand = _Stand.OPENING
         self._position = request.position
+        self._takes_answers = False
+        self._is_held = False
+        self._watching: Callable[[], None] | None = None
+        """Ends the watch over the agent's life, while held."""
         self._explaining: asyncio.Task[None] | None = None
         self._wire = Wire(path, self._received, self._broken)
         self._wire.send(Hello("pane"))
@@ -96,6 +102,16 @@ class PaneLink(Terminal):
         for start in range(0, len(data), LINK_INPUT_BYTES):
             part = data[start : start + LINK_INPUT_BYTES]
             self._wire.send(Input(client_id, position + start, part))
+
+    def answer(self, position: int, data: bytes) -> None:
+        if self._takes_answers and not self.is_done:
+            if len(data) > ANSWERS_UNWRITTEN_BYTES:
+                data = b""  # the agent would leave it out, but has to know that it is settled
+            self._wire.send(Answer(position, data))
+
+    def hold(self, held: bool) -> None:
+        self._is_held = held
+        self._apply_hold()
 
     def resize(self, cols: int, rows: int) -> None:
         if not self.is_done:
@@ -155,6 +171,8 @@ class PaneLink(Terminal):
                 self._deadline.cancel()
                 self._stand = _Stand.LIVE
                 self._position = message.position
+                self._takes_answers = message.answered is not None
+                self._apply_hold()
                 return message
             if isinstance(message, Refused):
                 return message
@@ -183,9 +201,26 @@ class PaneLink(Terminal):
             _check(comes_as_far, "output that was not asked for")
         else:
             _check(opened.position >= self._request.position, "output that was not asked for")
+        if opened.answered is not None:
+            _check(opened.answered <= opened.end, "answers to what was not written")
         _check(len(opened.sizes) > 0 and opened.sizes[0].position <= opened.position, "no size")
         for mark in opened.sizes:
             _check_size(mark)
+
+    def _apply_hold(self) -> None:
+        """Read or do not read. What is not read does not say that it ended, so the agent's life is watched."""
+        held = self._is_held and self._stand is _Stand.LIVE
+        self._wire.hold(held)
+        if not held:
+            if self._watching is not None:
+                self._watching()
+                self._watching = None
+        elif self._watching is None and self._control.life is not None:
+            self._watching = self._control.life.on_end(self._agent_ended)
+
+    def _agent_ended(self) -> None:
+        """What the agent had sent until then is in the socket, and then its end: no more than the kernel holds."""
+        self.hold(False)
 
     def _unanswered(self) -> None:
         self._wire.abort()
@@ -211,6 +246,7 @@ class PaneLink(Terminal):
 
     def _end(self, stand: _Stand) -> None:
         self._stand = stand
+        self._apply_hold()  # so that the peer's end is seen, and what it says until then is got rid of
         self._deadline.cancel()
         if self._explaining is not None:
             self._explaining.cancel()

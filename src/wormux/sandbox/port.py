@@ -54,6 +54,18 @@ class Terminal(ABC):
         """Input of a client, from `position` on in its stream. Kept in order, also before `Opened`."""
 
     @abstractmethod
+    def answer(self, position: int, data: bytes) -> None:
+        """What the terminal answers to the queries in the output before `position`: goes behind the input that was
+        written before. Left out if that was answered already, if the program leaves too much of it unread, and if
+        `Opened.answered` is None or has not come."""
+
+    @abstractmethod
+    def hold(self, held: bool) -> None:
+        """While held, the terminal is not read, so that its program waits; events that were read already, `Opened`
+        or `Refused`, and the news that the agent died come all the same. Everything else comes once it is released:
+        also acknowledgements, the end, and that the link broke."""
+
+    @abstractmethod
     def resize(self, cols: int, rows: int) -> None:
         """Set the size; answered by a `SizeMark` in its place among the output."""
 

@@ -62,6 +62,16 @@ class Wire(asyncio.BufferedProtocol):
         elif not self._connecting.done():
             self._unsent.append(frame)
 
+    def hold(self, held: bool) -> None:
+        """While held, nothing is read, not even the peer's end. For a wire that is connected."""
+        transport = self._transport
+        if transport is None or transport.is_closing() or held is not transport.is_reading():
+            return
+        if held:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
+
     def abort(self) -> None:
         """Drop it, with whatever was not sent."""
         self._on_message = None

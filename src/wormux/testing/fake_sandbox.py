@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -128,19 +129,36 @@ class Outbox(Generic[_E]):
     def __init__(self, deliver: Callable[[_E], None]) -> None:
         self.deliver = deliver
         self.is_over = False
+        self._is_held = False
+        self._can_be_held = True
         self._is_silenced = False
+        self._has_begun = False
+        self._waiting: deque[_E] = deque()
 
     def post(self, event: _E, *, last: bool = False) -> None:
         if not self.is_over:
             self.is_over = last
-            asyncio.get_running_loop().call_soon(self._give, event)
+            self._waiting.append(event)
+            asyncio.get_running_loop().call_soon(self._give)
+
+    def hold(self, held: bool) -> None:
+        """While held, only the first event is delivered."""
+        self._is_held = held and self._can_be_held
+        for _ in self._waiting:
+            asyncio.get_running_loop().call_soon(self._give)
+
+    def release(self) -> None:
+        """It is held no more, from now on."""
+        self._can_be_held = False
+        self.hold(False)
 
     def silence(self) -> None:
         self.is_over = self._is_silenced = True
 
-    def _give(self, event: _E) -> None:
-        if not self._is_silenced:
-            self.deliver(event)
+    def _give(self) -> None:
+        if self._waiting and not self._is_silenced and not (self._is_held and self._has_begun):
+            self._has_begun = True
+            self.deliver(self._waiting.popleft())
 
 
 class FakeAgent:
@@ -175,6 +193,8 @@ class FakeAgent:
         """Break every link."""
         links, self.links = self.links, []
         for pty in self.ptys.values():
+            if dead:
+                pty.release()
             pty.lose(Lost(reason, dead))
         for link in links:
             link.post(Lost(reason, dead), last=True)
@@ -189,6 +209,7 @@ class FakeAgent:
         self._world.agents.pop(self._sandbox_id, None)
         for pty in self.ptys.values():
             pty.end(Exit(signal="SIGHUP", asleep=True))
+            pty.release()
         for link in self.links:
             link.post(Stopped(), last=True)
         self.links.clear()
@@ -242,6 +263,7 @@ class FakePty:
         self._start = request.position
         self._sizes = [SizeMark(request.position, request.cols, request.rows)]
         self._inputs: dict[str, int] = {}
+        self._answered = request.position
         self._typed = b""
         self._was_ready = False
         self.emit(request.preamble + b"$ ")
@@ -260,7 +282,10 @@ class FakePty:
         self._out = out
         position = min(max(position, self._start), self._end)
         size = next(mark for mark in reversed(self._sizes) if mark.position <= position)
-        out.post(Opened(self._pid, position, self._end, self._was_ready, dict(self._inputs), (size,)))
+        inputs = dict(self._inputs)
+        out.post(
+            Opened(self._pid, position, self._end, self._was_ready, inputs, (size,), self._answered)
+        )  # fmt: skip
         for mark in self._sizes[self._sizes.index(size) + 1 :]:
             self._post_output(position, mark.position)
             out.post(mark)
@@ -289,6 +314,11 @@ class FakePty:
         self._post(InputAck(client_id, self._inputs[client_id]))
         self._type(data[max(0, taken - position) :])
 
+    def answer(self, position: int, data: bytes) -> None:
+        if self.exit is None and position > self._answered:
+            self._answered = position
+            self._type(data)
+
     def resize(self, cols: int, rows: int) -> None:
         if self.exit is None:
             self._sizes.append(SizeMark(self._end, cols, rows))
@@ -306,6 +336,11 @@ class FakePty:
         if self._out is not None:
             self._out.post(lost, last=True)
             self._out = None
+
+    def release(self) -> None:
+        """Its agent is gone: whoever is attached hears everything, held or not."""
+        if self._out is not None:
+            self._out.release()
 
     def _type(self, data: bytes) -> None:
         self.emit(data.replace(b"\n", b"\r\n"))
@@ -367,6 +402,13 @@ class FakeTerminal(Terminal):
 
     def write(self, client_id: str, position: int, data: bytes) -> None:
         self._do(lambda pty: pty.input(client_id, position, data))
+
+    def answer(self, position: int, data: bytes) -> None:
+        if self._pty is not None:
+            self._do(lambda pty: pty.answer(position, data))
+
+    def hold(self, held: bool) -> None:
+        self._out.hold(held)
 
     def resize(self, cols: int, rows: int) -> None:
         self._do(lambda pty: pty.resize(cols, rows))

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from wormux.limits import AGENT_LOG_BYTES, LINK_OUTPUT_BYTES
+from wormux.limits import AGENT_LOG_BYTES, ANSWERS_UNWRITTEN_BYTES, LINK_OUTPUT_BYTES
 from wormux.protocol.agent_link import (
     VERSION,
+    Answer,
     Attach,
     Busy,
     Ended,
@@ -80,6 +81,10 @@ class SimPty:
         """A program other than its shell, in the foreground."""
         self.typed = b""
         """All that was handed to it, whoever typed it."""
+        self.answered = request.position
+        """Up to where its queries were answered."""
+        self.answers: list[tuple[int, bytes]] = []
+        """Position and bytes of the answers that were handed to it."""
         self.resizes = 0
         """How often its size was set."""
         self.known = False
@@ -87,7 +92,7 @@ class SimPty:
         self._sizes = [SizeMark(request.position, request.cols, request.rows)]
         self._taken: dict[str, int] = {}
         self._written: dict[str, int] = {}
-        self._waiting: deque[Written] = deque()
+        self._waiting: deque[Written | Answer] = deque()
         self._on_written = on_written
         self._peer: TerminalPeer | None = None
         self.print(request.preamble)
@@ -108,7 +113,7 @@ class SimPty:
     @property
     def unread(self) -> tuple[Written, ...]:
         """Input that its program has not read."""
-        return tuple(self._waiting)
+        return tuple(piece for piece in self._waiting if isinstance(piece, Written))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -126,7 +131,9 @@ class SimPty:
         position = min(max(position, self.start), self.end)
         before = max(0, sum(mark.position <= position for mark in self._sizes) - 1)
         in_force, *later = self._sizes[before:]
-        peer.say(Opened(1000, position, self.end, self.ready, dict(self._taken), (in_force,)))
+        peer.say(
+            Opened(1000, position, self.end, self.ready, dict(self._taken), (in_force,), self.answered)
+        )  # fmt: skip
         if self.running is not None and self.lives:
             peer.say(Foreground(self.running, False, "/work"))
         for mark in later:
@@ -160,13 +167,27 @@ class SimPty:
         if data:
             self._waiting.append(Written(message.client_id, end - len(data), data))
             self.read()
-        elif not any(piece.client_key == message.client_id for piece in self._waiting):
+        elif not any(piece.client_key == message.client_id for piece in self.unread):
             self._say(InputAck(message.client_id, end))
+
+    def answer(self, position: int, data: bytes) -> None:
+        """An answer came over the link: what was answered before, or is too much, is left out."""
+        if not self.lives or position <= self.answered:
+            return
+        assert position <= self.end, "what was not written is not answered"
+        self.answered = position
+        unread = sum(len(piece.data) for piece in self._waiting if isinstance(piece, Answer))
+        if data and unread + len(data) <= ANSWERS_UNWRITTEN_BYTES:
+            self._waiting.append(Answer(position, data))
+            self.read()
 
     def read(self) -> None:
         """The program reads what waits, if it reads at all."""
         while self.takes and self._waiting:
             piece = self._waiting.popleft()
+            if isinstance(piece, Answer):
+                self.answers.append((piece.position, piece.data))
+                continue
             self.typed += piece.data
             self._written[piece.client_key] = piece.position + len(piece.data)
             self._on_written(self, piece)

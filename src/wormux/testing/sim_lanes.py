@@ -14,10 +14,13 @@ class Lane:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.held = False
+        """Nothing arrives until it is released."""
         self._deliveries: deque[Callable[[], None]] = deque()
 
     def __len__(self) -> int:
-        return len(self._deliveries)
+        """How many deliveries can arrive."""
+        return 0 if self.held else len(self._deliveries)
 
     def post(self, delivery: Callable[[], None]) -> None:
         self._deliveries.append(delivery)

@@ -37,6 +37,8 @@ class TerminalLink:
         """Its last event was delivered."""
         self.over = False
         """Broken or let go of: nothing goes through any more."""
+        self._held = False
+        self._dead = False
         self._lanes = lanes
         self._deliver = deliver
         self._keys = (("to terminal", self.pane_id, serial), ("from terminal", self.pane_id, serial))
@@ -48,6 +50,15 @@ class TerminalLink:
 
     def write(self, message: Input) -> None:
         self._send(lambda pty: pty.take(message))
+
+    def answer(self, position: int, data: bytes) -> None:
+        if self.opened:
+            self._send(lambda pty: pty.answer(position, data))
+
+    def hold(self, held: bool) -> None:
+        """Hear nothing, from `Opened` on, until it is released or the agent dies."""
+        self._held = held
+        self._up.held = held and self.opened and not self._dead
 
     def resize(self, cols: int, rows: int) -> None:
         self._send(lambda pty: pty.resize(cols, rows))
@@ -74,6 +85,9 @@ class TerminalLink:
         self._down.clear()
         if not keep_words:
             self._up.clear()
+        if dead:
+            self._dead = True
+            self._up.held = False
         if not self.ended:
             self._up.post(lambda: self._heard(TerminalLost(reason, dead)))
 
@@ -99,6 +113,7 @@ class TerminalLink:
     def _let_go(self, last: Callable[[], None]) -> None:
         """Hear no more; `last` is still carried out at the agent."""
         self._up.clear()
+        self._up.held = False
         self._deliver = _nobody
         if self.over:
             self._end()
@@ -120,6 +135,7 @@ class TerminalLink:
             self.ended = True
         if isinstance(event, Opened):
             self.opened = True
+            self._up.held = self._held and not self._dead
         elif self.ended:
             self.opened = False
         self._deliver(self, event)
