@@ -23,15 +23,17 @@ test: setup ## check everything and run all tests; options for pytest by ARGS="-
 	$(BIN)/lint-imports --no-logo
 	cd web && npm run --silent check
 	$(BIN)/python -m wormux.protocol.schema --check web/src/protocol/wire.ts
+	$(BIN)/python scripts/width_table.py --check
 	$(BIN)/pytest $(ARGS)
 
 bench: setup .venv/.bench ## run the benchmarks
 	$(BIN)/python -m bench $(ARGS)
 
-format: .venv/.ready page ## put the sources into their form, and write the wire types
+format: .venv/.ready page ## put the sources into their form, and write what is generated
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/python -m wormux.protocol.schema web/src/protocol/wire.ts
+	$(BIN)/python scripts/width_table.py
 	cd web && npm run --silent format
 
 lock: ## choose the newest allowed packages and pin them

@@ -5,7 +5,6 @@
  */
 
 import { SearchAddon } from "@xterm/addon-search";
-import { Unicode11Addon } from "@xterm/addon-unicode11";
 import { WebLinksAddon } from "@xterm/addon-web-links";
 import { Terminal } from "@xterm/xterm";
 import type { Core, PaneId, TerminalSink } from "../core/api";
@@ -15,6 +14,7 @@ import { muteAnswers } from "./mute";
 import { isReport } from "./reports";
 import { Scrollback } from "./scrollback";
 import type { TerminalTheme } from "./theme";
+import { useWidths } from "./widths";
 
 const SCROLLBACK_LINES = 10_000;
 /** Asked for when a terminal has to be drawn again. */
@@ -76,8 +76,7 @@ export class PaneTerminal implements TerminalSink {
       scrollback: SCROLLBACK_LINES,
       theme: theme.palette,
     });
-    this.xterm.loadAddon(new Unicode11Addon());
-    this.xterm.unicode.activeVersion = "11";
+    useWidths(this.xterm);
     this.xterm.loadAddon(new WebLinksAddon((_event, uri) => openLink(uri)));
     this.#scrollback = new Scrollback(this.xterm, this.element, () =>
       core.request({ type: "pane_redraw", paneId: id, lines: DEEP_LINES }),
