@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from wormux.errors import ScreenError
@@ -161,6 +161,20 @@ class Terminal:
         for option, color in (("FOREGROUND", foreground), ("BACKGROUND", background), ("CURSOR", cursor)):
             parts = (color >> 16 & 255, color >> 8 & 255, color & 255)
             self._set(f"COLOR_{option}", _ffi.new("GhosttyColorRgb*", parts))
+
+    def set_palette(self, colors: Mapping[int, int]) -> None:
+        """The default colours of palette entries, 0xRRGGBB each; what a program set stays."""
+        palette = _ffi.new("GhosttyColorRgb[256]")
+        number = _lib.GHOSTTY_TERMINAL_DATA_COLOR_PALETTE_DEFAULT
+        _check(_lib.ghostty_terminal_get(self._handle, number, palette), "A terminal cannot be asked")
+        for index, color in colors.items():
+            entry = palette[index]
+            entry.r, entry.g, entry.b = color >> 16 & 255, color >> 8 & 255, color & 255
+        self._set("COLOR_PALETTE", palette)
+
+    def blink_cursor(self) -> None:
+        """The cursor blinks unless a program says otherwise."""
+        self._set("DEFAULT_CURSOR_BLINK", _ffi.new("bool*", True))
 
     def snapshot(self) -> bytes:
         """Everything, in the library's own form. Raises `SnapshotRefused` where the library has none."""
