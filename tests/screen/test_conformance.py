@@ -1,0 +1,13 @@
+"""All screens do the same, wherever they run."""
+
+from __future__ import annotations
+
+from wormux.screen.in_process import LocalScreens
+from wormux.screen.opening import open_log
+from wormux.screen.port import Deliver, Screens
+from wormux.testing.screen_conformance import ScreensConformance
+
+
+class TestLocalScreens(ScreensConformance):
+    def open_screens(self, deliver: Deliver) -> Screens:
+        return LocalScreens(deliver, open_log)
