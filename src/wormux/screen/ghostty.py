@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from wormux.errors import ScreenError
 from wormux.limits import MAX_COLS, MAX_ROWS, MIN_COLS, MIN_ROWS
+from wormux.screen.answers import configure
 from wormux.screen.library import Terminal
 from wormux.screen.port import Match, Redraw, Screen
 
@@ -33,7 +34,9 @@ class GhosttyScreen(Screen):
 
     def __init__(self, cols: int, rows: int, replies: Replies) -> None:
         _check_size(cols, rows)
-        self._adopt(Terminal(cols, rows, self._reply), replies)
+        terminal = Terminal(cols, rows, self._reply)
+        configure(terminal)
+        self._adopt(terminal, replies)
 
     @classmethod
     def opened(cls, state: bytes, replies: Replies) -> GhosttyScreen:
