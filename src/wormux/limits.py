@@ -70,8 +70,9 @@ LOG_BYTES = 2 * MIB
 """Kept of each pane's output: twice the window, so that a client that fell behind can go on where it stopped."""
 LOG_SIZE_MARKS = 1024
 """Changes of size remembered per pane; more cost the oldest output."""
-REDRAW_LOG_BYTES = 128 * KIB
-"""The newest part of the log that stands in for a redraw: some thousand lines of a shell."""
+CHECKPOINT_LOG_BYTES = 128 * KIB
+"""The newest output in a checkpoint: for clients that go on where they stopped, and in case its screen cannot be
+read: some thousand lines of a shell."""
 FLOW_WINDOW_BYTES = 1 * MIB
 """How far the server runs ahead of what a client has drawn, per pane: 80 ms at the PTY's speed."""
 FLOW_RESUME_BYTES = FLOW_WINDOW_BYTES // 2
@@ -91,6 +92,10 @@ REV_MARK = 1 << 16
 SCREEN_BACKLOG_BYTES = 1 * MIB
 """Fed to a pane's screen and not in it yet: past this its terminal is not read, until half of it is. Well below what
 the log keeps, so that a redraw is never older than the log."""
+REDRAW_LOG_BYTES = 128 * KIB
+"""The newest output that stands in for a screen where there is no emulator: some thousand lines of a shell."""
+SCREENS_AT_ONCE = 3
+"""Screens of one pane that may be lost in a row before the next is opened after a growing delay."""
 SCREEN_FRAME_BYTES = 64 * MIB
 """The largest frame on the link to a worker: a checkpoint, were it not compressed at all."""
 SCREEN_SCROLLBACK_BYTES = 8 * MIB
@@ -107,8 +112,8 @@ REDRAW_BYTES = 512 * KIB
 """The most that such a redraw takes."""
 DEEP_REDRAW_LINES = 10_000
 """The most lines of scrollback that a redraw may be asked for; as many as the page keeps."""
-DEEP_REDRAW_BYTES = 4 * MIB
-"""The most that a redraw takes that was asked for."""
+DEEP_REDRAW_BYTES = 1 * MIB
+"""The most that a redraw takes that was asked for: half of what may wait for a socket."""
 
 # --- Input -------------------------------------------------------------------------------------------------
 
@@ -251,9 +256,9 @@ assert OUTPUT_FRAME_BYTES < FRAME_BYTES
 assert FLOW_ACK_BYTES <= FLOW_RESUME_BYTES
 assert LOG_BYTES >= FLOW_WINDOW_BYTES + FLOW_RESUME_BYTES
 assert FLOW_WINDOW_BYTES <= CONNECTION_UNSENT_BYTES
-assert REDRAW_LOG_BYTES + OUTPUT_FRAME_BYTES <= CONNECTION_UNSENT_BYTES
+assert CHECKPOINT_LOG_BYTES <= LOG_BYTES
 assert SCREEN_BACKLOG_BYTES + LINK_UNSENT_BYTES + 2 * LINK_FRAME_BYTES // 4 <= LOG_BYTES
-assert REDRAW_BYTES <= CONNECTION_UNSENT_BYTES // 4
+assert REDRAW_BYTES <= DEEP_REDRAW_BYTES <= CONNECTION_UNSENT_BYTES // 2
 assert INPUT_PANE_BYTES <= INPUT_CLIENT_BYTES
 assert INPUT_PANE_BYTES < FRAME_BYTES
 assert AGENT_LOG_BYTES <= LOG_BYTES

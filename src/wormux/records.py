@@ -110,9 +110,14 @@ class Checkpoint:
     start: int
     """Position of the first byte of `log`."""
     log: bytes
-    """The newest part of the pane's output, beginning at a safe place."""
+    """The newest part of the pane's output."""
     sizes: tuple[tuple[int, int, int], ...]
     """(position, cols, rows): sizes in force from `start` on."""
+    screen: bytes | None = None
+    """The screen at `end`, as its emulator keeps it; opaque to everybody else."""
+    cols: int = 0
+    rows: int = 0
+    """Of the screen."""
 
     @property
     def end(self) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wormux.hub.log import LARGEST_REDRAW_BYTES, OutputLog
-from wormux.hub.safe_cut import ParserState
+from wormux.hub.log import OutputLog
 from wormux.ids import PaneId
-from wormux.limits import LOG_BYTES, LOG_SIZE_MARKS, OUTPUT_FRAME_BYTES, REDRAW_LOG_BYTES
+from wormux.limits import CHECKPOINT_LOG_BYTES, LOG_BYTES, LOG_SIZE_MARKS, OUTPUT_FRAME_BYTES
+from wormux.protocol.screen_link import CheckpointTaken
 
 PANE = PaneId("p")
 
@@ -65,25 +66,8 @@ def test_sizes_are_bounded() -> None:
     assert log.size_at(log.start).position <= log.start
 
 
-def test_a_redraw_is_the_newest_output_from_a_safe_place_on() -> None:
-    log = OutputLog(0, 80, 24)
-    line = b"\x1b[31mred and long enough to be cut somewhere\x1b[m\r\n"
-    for _ in range(20_000):
-        log.append(line)
-    redraw = log.redraw()
-    assert REDRAW_LOG_BYTES - 2000 < len(redraw) <= REDRAW_LOG_BYTES
-    assert redraw.startswith(line)
-    assert redraw == (line * 20_000)[-len(redraw) :]
-
-
-def test_a_redraw_with_lines() -> None:
-    log = OutputLog(0, 80, 24)
-    for number in range(1000):
-        log.append(b"line %d\n" % number)
-    assert log.redraw(3).count(b"\n") == 3
-    assert log.redraw(3).endswith(b"line 999\n")
-    log.append(b"x" * (2 * LARGEST_REDRAW_BYTES))
-    assert len(log.redraw(10_000)) <= LARGEST_REDRAW_BYTES
+def taken(position: int) -> CheckpointTaken:
+    return CheckpointTaken(position, 80, 24, b"screen")
 
 
 def test_a_checkpoint_restores_bytes_and_sizes() -> None:
@@ -91,36 +75,44 @@ def test_a_checkpoint_restores_bytes_and_sizes() -> None:
     log.append(b"before\n")
     log.mark_size(100, 30)
     log.append(b"after\n")
-    restored = OutputLog.restored(log.checkpoint(PANE), 1, 1)
+    checkpoint = log.checkpoint(taken(log.end), PANE)
+    restored = OutputLog.restored(checkpoint, 1, 1)
     assert (restored.start, restored.end) == (log.start, log.end)
     assert contents(restored) == contents(log)
     assert [restored.size_at(at) for at in (500, 507)] == [log.size_at(at) for at in (500, 507)]
+    assert (checkpoint.screen, checkpoint.cols, checkpoint.rows) == (b"screen", 80, 24)
 
 
-def test_a_checkpoint_is_bounded_and_begins_at_a_safe_place() -> None:
+def test_a_checkpoint_holds_what_led_to_its_screen() -> None:
     log = OutputLog(0, 80, 24)
-    line = b"\x1b[1mbold\x1b[m text of a line\r\n"
+    log.append(b"in the screen")
+    log.append(b" and not yet")
+    checkpoint = log.checkpoint(taken(13), PANE)
+    assert (checkpoint.log, checkpoint.end) == (b"in the screen", 13)
+
+
+def test_a_checkpoint_is_bounded() -> None:
+    log = OutputLog(0, 80, 24)
     for _ in range(30_000):
-        log.append(line)
-    checkpoint = log.checkpoint(PANE)
-    assert len(checkpoint.log) <= REDRAW_LOG_BYTES
+        log.append(b"\x1b[1mbold\x1b[m text of a line\r\n")
+    checkpoint = log.checkpoint(taken(log.end), PANE)
+    assert len(checkpoint.log) == CHECKPOINT_LOG_BYTES
     assert checkpoint.end == log.end
-    assert checkpoint.log.startswith(line)
 
 
-def test_after_a_jump_old_output_is_shown_and_has_no_numbers() -> None:
+@pytest.mark.parametrize("position", [900, 1007])
+def test_a_checkpoint_of_a_screen_that_the_log_does_not_reach(position: int) -> None:
+    log = OutputLog(1000, 80, 24)
+    log.append(b"output")
+    checkpoint = log.checkpoint(taken(position), PANE)
+    assert (checkpoint.start, checkpoint.log, checkpoint.end) == (position, b"", position)
+
+
+def test_after_a_jump_it_begins_anew() -> None:
     log = OutputLog(0, 80, 24)
     log.append(b"old\r\n")
-    log.jump(1000, ParserState.GROUND)
-    assert (log.start, log.end) == (1000, 1000)
+    log.mark_size(90, 20)
+    log.jump(1000)
+    assert (log.start, log.end, log.size_at(1000).cols) == (1000, 1000, 90)
     log.append(b"new\r\n")
-    assert log.redraw() == b"old\r\nnew\r\n"
     assert contents(log) == b"new\r\n"
-    assert log.checkpoint(PANE).start == 1000
-
-
-def test_after_a_jump_into_the_unknown_a_redraw_begins_with_a_line() -> None:
-    log = OutputLog(0, 80, 24)
-    log.jump(1000, ParserState.UNKNOWN)
-    log.append(b"1;31mhalf a sequence\r\nwhole\r\n")
-    assert log.redraw() == b"whole\r\n"

@@ -21,6 +21,7 @@ from wormux.protocol.agent_link import Exit
 from wormux.testing.hub_world import SETTINGS, HubWorld
 from wormux.testing.sim_agent import SimPty
 from wormux.testing.sim_client import SimClient
+from wormux.testing.sim_screens import QUERY
 
 IDLE_S = 20.0
 CLIENTS: int = 3
@@ -175,6 +176,12 @@ class HubMachine(RuleBasedStateMachine):
             self.count += 1
             pty.print((b"out %d \x1b[3%dm\r\n" % (self.count, self.count % 8) * (size // 8 + 1))[:size])
 
+    @rule(index=indexes)
+    def query(self, index: int) -> None:
+        pty = self.pty(index)
+        if pty is not None:
+            pty.print(b"?" + QUERY + b"?")
+
     @rule(
         index=indexes, end=st.sampled_from([Exit(0, ran_s=5.0), Exit(1, ran_s=0.1), Exit(signal="SIGKILL")])
     )
@@ -218,6 +225,11 @@ class HubMachine(RuleBasedStateMachine):
             self.world.cut_terminal(pane_id, keep_words=keep_words)
         else:
             self.world.kill_agent(pane_id, keep_words=keep_words)
+
+    @precondition(lambda self: self.up)
+    @rule()
+    def lose_screens(self) -> None:
+        self.world.lose_screens()
 
     @rule(failing=st.booleans())
     def fail_starts(self, failing: bool) -> None:
@@ -281,6 +293,9 @@ class HubMachine(RuleBasedStateMachine):
             assert {tab: info.layout for tab, info in client.model.tabs.items()} == {
                 tab.id: tab.layout for tab in world.tabs.values()
             }
+            for ptys in self.world.machine.ptys.values():
+                for pty in ptys:
+                    assert sum(len(data) for _, data in pty.answers) <= pty.history.count(QUERY)
             for pane in world.panes.values():
                 assert client.model.connected[pane.id] == self.world.server.connected(pane.id)
                 assert client.model.panes[pane.id].queued == pane.queued_bytes
@@ -330,12 +345,19 @@ class HubMachine(RuleBasedStateMachine):
         world = self.world.hub.world
         self.world.advance(2.5)
         for pane in world.panes.values():
+            assert pane.screen is not None
+            assert pane.screen.position == pane.screen.done == pane.log.end
+            assert not pane.screen.held
+            assert not pane.screen.redraws
+            assert pane.checkpoint_wanted is None
+            assert not pane.checkpoint_then
             assert not pane.queue
             assert not pane.inflight
             assert not pane.inflight_bytes
             assert not pane.queued_bytes
         assert not world.destroying
         assert not self.world.server.asked
+        assert all(not connection.reserved for connection in world.connections.values())
         assert all(not connection.unanswered for connection in world.connections.values())
         assert all(not connection.held for connection in world.connections.values())
         assert len(world.timers) <= 4 * len(world.sessions) + len(world.clients)

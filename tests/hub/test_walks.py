@@ -58,6 +58,8 @@ RULES: dict[str, tuple[float, Draw]] = {
     "switch_tab": (1, client_and_pane),
     "drag": (1, lambda r: client_and_pane(r) | {"share": r.uniform(0.1, 0.9)}),
     "print": (5, lambda r: {"index": r.randrange(8), "size": r.choice((1, 10, 100, 100, 5_000, 700_000))}),
+    "query": (2, lambda r: {"index": r.randrange(8)}),
+    "lose_screens": (1, lambda r: {}),
     "exit": (3, lambda r: {"index": r.randrange(8), "end": r.choice(ENDS)}),
     "foreground": (2, lambda r: {"index": r.randrange(8), "program": r.choice((None, "vim"))}),
     "reading": (2, lambda r: {"index": r.randrange(8), "takes": r.random() < 0.5}),
@@ -79,7 +81,7 @@ RULES: dict[str, tuple[float, Draw]] = {
     "agent_dies_meanwhile": (1, lambda r: {"index": r.randrange(8)}),
     "be_quiet": (3, lambda r: {}),
 }
-NEED_A_SERVER = {"connect", "break_links", "end_server", "be_quiet"}
+NEED_A_SERVER = {"connect", "lose_screens", "break_links", "end_server", "be_quiet"}
 NEED_NONE = {"start_server", "agent_dies_meanwhile"}
 
 

@@ -10,6 +10,7 @@ from wormux.hub.connection import Connection
 from wormux.hub.effects import CloseClient
 from wormux.hub.pane import Pane, Wish
 from wormux.hub.saver import Saver
+from wormux.hub.screens import Screens
 from wormux.hub.session import Client
 from wormux.hub.terminals import Terminals
 from wormux.hub.timers import Wait
@@ -41,9 +42,16 @@ class Clients:
     """See the module."""
 
     def __init__(
-        self, world: World, announcer: Announcer, saver: Saver, typing: Typing, terminals: Terminals
+        self,
+        world: World,
+        screens: Screens,
+        announcer: Announcer,
+        saver: Saver,
+        typing: Typing,
+        terminals: Terminals,
     ) -> None:
         self._world = world
+        self._screens = screens
         self._announcer = announcer
         self._saver = saver
         self._typing = typing
@@ -76,6 +84,8 @@ class Clients:
         world.timers.cancel(Wait.FORGET, client.id)
         connection.client_id = client.id
         connection.flow = request.flow
+        if request.colors is not None:
+            self.color(client, request.colors)
         for pane in world.panes.values():
             if client.id in pane.wishes:
                 self.enforce_size(pane)
@@ -138,6 +148,7 @@ class Clients:
         if pane.typists.get(client_id, -1) != last or last == 0:
             pane.typists[client_id] = self._world.next_order()
             self.enforce_size(pane)
+            self.enforce_colors(pane)
 
     def enforce_size(self, pane: Pane) -> None:
         """In force is the wish of the attached client that typed last in the pane; before any typing the newest;
@@ -150,6 +161,27 @@ class Clients:
         if wishes:
             wish = max(wishes, key=lambda entry: entry[:2])[2]
             self._terminals.resize(pane, wish.cols, wish.rows)
+
+    def color(self, client: Client, colors: Colors) -> None:
+        """The client's page has these colours."""
+        client.colors = (_rgb(colors.foreground), _rgb(colors.background), _rgb(colors.cursor))
+        client.colored = self._world.next_order()
+        for pane in self._world.panes.values():
+            self.enforce_colors(pane)
+
+    def enforce_colors(self, pane: Pane) -> None:
+        """Programs are told the colours of the client that typed last in the pane; before any typing the newest;
+        without any client they stay."""
+        known = [
+            (pane.typists.get(client.id, 0), client.colored, client.colors)
+            for client in self._world.clients.values()
+            if client.colors is not None and (client.connection_id is not None or client.id in pane.typists)
+        ]
+        if known:
+            colors = max(known, key=lambda entry: entry[:2])[2]
+            if colors != pane.colors:
+                pane.colors = colors
+                self._screens.recolor(pane)
 
     def _take_over(self, client: Client) -> None:
         old = self._world.attached(client.id)
@@ -180,6 +212,10 @@ def check_colors(colors: Colors | None) -> None:
         for color in (colors.foreground, colors.background, colors.cursor):
             if not _COLOR.fullmatch(color):
                 raise Refusal(ErrorCode.INVALID, "Colours are written as #rrggbb.")
+
+
+def _rgb(color: str) -> int:
+    return int(color[1:], 16)
 
 
 def grid_guess(width: int, height: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from wormux.hub.flow import Flow
 from wormux.hub.layout import encode_layout, pane_ids, remove_pane
 from wormux.hub.pane import Pane
 from wormux.hub.saver import Plan, Saver
+from wormux.hub.screens import Screens
 from wormux.hub.session import Tab
 from wormux.hub.timers import Wait
 from wormux.hub.typing import Typing
@@ -23,8 +24,11 @@ from wormux.records import Change, Intent, Meta
 class Closing:
     """See the module. Plans are made and carried out by `saver`, one at a time."""
 
-    def __init__(self, world: World, flow: Flow, announcer: Announcer, saver: Saver, typing: Typing) -> None:
+    def __init__(
+        self, world: World, screens: Screens, flow: Flow, announcer: Announcer, saver: Saver, typing: Typing
+    ) -> None:
         self._world = world
+        self._screens = screens
         self._flow = flow
         self._announcer = announcer
         self._saver = saver
@@ -106,6 +110,7 @@ class Closing:
             pane.closing = True
             self._typing.closed(pane)
             self._flow.forget(pane)
+            self._screens.close(pane)
             world.timers.cancel(Wait.RETRY, pane.id)
             if pane.generation:
                 world.effects.append(CloseTerminal(session.sandbox_id, pane.id, pane.generation))

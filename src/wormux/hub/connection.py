@@ -27,9 +27,11 @@ class View:
     size: tuple[int, int] = (0, 0)
     """Columns and rows that the client was last told."""
     wanted_lines: int | None = None
-    """It asked for a redraw with so many lines of scrollback, and has not got it."""
+    """It asked for a redraw with so many lines of scrollback, and that was not passed on."""
+    asked: tuple[int, int] | None = None
+    """The redraw (lines, position) that is on its way for it; until then it gets nothing else."""
     redraw_at_s: float = float("-inf")
-    """When it last got a redraw."""
+    """When a redraw was last asked for."""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class Connection:
     acked_rev: int = 0
     unsent: int = 0
     """Bytes of frames that are not urgent and wait for the socket."""
+    reserved: int = 0
+    """Bytes that redraws on their way may take."""
     views: dict[PaneId, View] = field(default_factory=dict)
     gone_channels: list[Channel] = field(default_factory=list)
     """Of panes that were closed since the last update."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from wormux.ids import Channel, ConnectionId, PaneId, SandboxId
 from wormux.protocol.agent_link import Attach, Input, Open
+from wormux.protocol.screen_link import ScreenRequest
 from wormux.records import Change
 
 
@@ -92,6 +93,25 @@ class ResizeTerminal:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerTerminal:
+    """What the terminal answers to the queries in its output before `position`."""
+
+    pane_id: PaneId
+    generation: int
+    position: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HoldTerminal:
+    """While held, its output is not read: the program waits."""
+
+    pane_id: PaneId
+    generation: int
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CloseTerminal:
     """End it, wherever its opening stands, also if only the sandbox knows of it. No event comes after this."""
 
@@ -106,6 +126,15 @@ class ForgetTerminal:
 
     pane_id: PaneId
     generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class TellScreen:
+    """Answered by `ScreenInput`s of the same epoch. An epoch begins with `OpenScreen`."""
+
+    pane_id: PaneId
+    epoch: int
+    request: ScreenRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,5 +154,6 @@ class SetTimer:
 
 Effect = (
     SendFrame | DropUnsent | CloseClient | WakeSandbox | FindSandbox | StopSandbox | DestroySandbox
-    | OpenTerminal | WriteTerminal | ResizeTerminal | CloseTerminal | ForgetTerminal | Save | SetTimer
+    | OpenTerminal | WriteTerminal | ResizeTerminal | AnswerTerminal | HoldTerminal | CloseTerminal
+    | ForgetTerminal | TellScreen | Save | SetTimer
 )  # fmt: skip

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from wormux.hub.connection import Connection, View
 from wormux.hub.effects import DropUnsent, SendFrame
-from wormux.hub.log import LARGEST_REDRAW_BYTES
 from wormux.hub.notices import MODES_OFF
 from wormux.hub.pane import Pane
+from wormux.hub.screens import Screens, redraw_limit
 from wormux.hub.timers import Wait
 from wormux.hub.world import World
 from wormux.ids import PaneId
@@ -20,9 +20,11 @@ from wormux.limits import (
     FLOW_WINDOW_BYTES,
     OUTPUT_FRAME_BYTES,
     REDRAW_EVERY_S,
+    REDRAW_LINES,
 )
 from wormux.protocol.frames import encode_frame
 from wormux.protocol.messages import Replay, Resized, encode_control
+from wormux.protocol.screen_link import RedrawTaken
 
 _RESERVE_BYTES = 4096
 """Of what may wait for a socket, kept for the `replay`s and `resized` between the bytes."""
@@ -31,8 +33,9 @@ _RESERVE_BYTES = 4096
 class Flow:
     """See the module."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, screens: Screens) -> None:
         self._world = world
+        self._screens = screens
         self._shared_frame: tuple[PaneId, int, bytes] | None = None
         """The frame made last (pane, position): the next client mostly needs the same."""
 
@@ -51,13 +54,13 @@ class Flow:
     def pump(self, connection: Connection, pane: Pane) -> None:
         """Send this client what it lacks of the pane's output, as far as its windows allow."""
         view = connection.views.get(pane.id)
-        if view is None or connection.closing:
+        if view is None or connection.closing or view.asked is not None:
             return
         if not view.started and not self._start(connection, pane, view):
             return
-        if view.wanted_lines is not None:
-            self._redraw_when_allowed(connection, pane, view)
-        if connection.unsent >= CONNECTION_UNSENT_BYTES - _RESERVE_BYTES // 2:
+        if view.wanted_lines is not None and self._ask(connection, pane, view):
+            return
+        if connection.unsent + connection.reserved >= CONNECTION_UNSENT_BYTES - _RESERVE_BYTES // 2:
             self._fall_behind(connection, view)
             return
         self._tell_size(connection, pane, view)
@@ -68,9 +71,8 @@ class Flow:
                 return
             view.behind = False
             if view.position < pane.log.start:
-                if not self._redraw_when_allowed(connection, pane, view):
-                    return
-                continue
+                self._ask(connection, pane, view)
+                return
             self._send_some(connection, pane, view, room)
             self._tell_size(connection, pane, view)
         view.behind = False
@@ -100,7 +102,9 @@ class Flow:
         for connection in self._world.connections.values():
             connection.waiting.pop(pane.id, None)
             self._world.timers.cancel(Wait.REDRAW, (connection.id, pane.id))
-            if connection.views.pop(pane.id, None) is not None:
+            view = connection.views.pop(pane.id, None)
+            if view is not None:
+                self._release(connection, view)
                 connection.gone_channels.append(pane.channel)
 
     def drop(self, connection: Connection) -> None:
@@ -114,60 +118,106 @@ class Flow:
         connection.views[pane.id].wanted_lines = lines
         self.pump(connection, pane)
 
-    def _redraw(self, connection: Connection, pane: Pane) -> None:
-        """Clear the client's terminal and send what stands in for its screen; the stream goes on behind it."""
-        view = connection.views[pane.id]
-        data = pane.log.redraw(view.wanted_lines)
-        view.wanted_lines = None
-        position = pane.sendable_end
-        if position < pane.log.end:  # bytes past the stored mark wait for it
-            data = data[: max(0, len(data) - (pane.log.end - position))]
+    def drawn(self, pane: Pane, redraw: RedrawTaken) -> None:
+        """The screen gave what these clients wait for: clear their terminals and draw; the stream goes on behind."""
+        for connection in self._world.connections.values():
+            view = connection.views.get(pane.id)
+            if view is None or view.asked != (redraw.lines, redraw.position):
+                continue
+            self._release(connection, view)
+            if not connection.closing:
+                self._draw(connection, pane, view, redraw)
+                self.pump(connection, pane)
+
+    def redraws_lost(self, pane: Pane) -> None:
+        """The screen is gone with all that was asked of it."""
+        for connection in self._world.connections.values():
+            view = connection.views.get(pane.id)
+            if view is not None and view.asked is not None:
+                view.wanted_lines = view.asked[0]
+                view.redraw_at_s = float("-inf")
+                self._release(connection, view)
+                self.pump(connection, pane)
+
+    def _draw(self, connection: Connection, pane: Pane, view: View, redraw: RedrawTaken) -> None:
+        data = redraw.data
         since = view.position if view.started else view.resume
-        size = pane.log.size_at(position)
         view.started = True
-        view.position = view.acked = position
-        view.size = (size.cols, size.rows)
-        view.redraw_at_s = self._world.now.mono_s
-        skipped = 0 if since is None else max(0, position - since)
-        self._replay(connection, pane, view, len(data), reset=True, skipped=skipped)
+        view.position = view.acked = redraw.position
+        view.size = (redraw.cols, redraw.rows)
+        message = Replay(
+            pane_id=pane.id,
+            channel=pane.channel,
+            position=redraw.position,
+            bytes=len(data),
+            reset=True,
+            skipped=0 if since is None else max(0, redraw.position - since),
+            cols=redraw.cols,
+            rows=redraw.rows,
+            above=redraw.above,
+        )
+        self._send(connection, encode_control(message))
         for start in range(0, len(data), OUTPUT_FRAME_BYTES):
             self._send(connection, encode_frame(pane.channel, data[start : start + OUTPUT_FRAME_BYTES]))
 
     def _start(self, connection: Connection, pane: Pane, view: View) -> bool:
         """The first `replay`; false if it has to wait."""
         resume = view.resume
-        if resume is not None and resume > pane.log.end:
+        if resume is not None and not pane.log.start <= resume <= pane.log.end:
             # What ends a terminal's stream comes behind its bytes, now as when it was sent before.
-            coming = pane.connected and resume <= pane.coming_end + len(MODES_OFF)
+            coming = pane.connected and pane.log.end < resume <= pane.coming_end + len(MODES_OFF)
             if coming or self._world.asking(pane):
                 return False  # the agent has said that it has these bytes, or may have them
-        if not self._has_room_to_redraw(connection, view):
-            return False
         if resume is None or not pane.log.start <= resume <= pane.sendable_end:
-            self._redraw(connection, pane)
-            return True
+            self._ask(connection, pane, view)
+            return False
+        if not self._has_room(connection, view, 0):
+            return False
         size = pane.log.size_at(resume)
         view.started = True
         view.position = view.acked = resume
         view.size = (size.cols, size.rows)
-        self._replay(connection, pane, view, 0, reset=False, skipped=0)
+        message = Replay(
+            pane_id=pane.id,
+            channel=pane.channel,
+            position=resume,
+            bytes=0,
+            reset=False,
+            skipped=0,
+            cols=size.cols,
+            rows=size.rows,
+        )
+        self._send(connection, encode_control(message))
         return True
 
-    def _redraw_when_allowed(self, connection: Connection, pane: Pane, view: View) -> bool:
-        """The log no longer holds what comes next, or the client asked. Too soon after the last redraw, a timer asks
-        again."""
+    def _ask(self, connection: Connection, pane: Pane, view: View) -> bool:
+        """Ask for a redraw, if that is allowed now; whoever has to wait is pumped again when it is. True if the client
+        gets nothing else until it comes."""
         allowed_at_s = view.redraw_at_s + REDRAW_EVERY_S
         if self._world.now.mono_s < allowed_at_s:
             self._world.timers.set(Wait.REDRAW, (connection.id, pane.id), allowed_at_s)
             return False
-        if not self._has_room_to_redraw(connection, view):
+        lines = REDRAW_LINES if view.wanted_lines is None else view.wanted_lines
+        limit = redraw_limit(lines)
+        if pane.log.end > pane.position_mark or not self._has_room(connection, view, limit):
             return False
-        self._redraw(connection, pane)
+        view.asked = self._screens.redraw(pane, lines, view.position if view.started else 0)
+        if view.asked is None:
+            return False
+        view.wanted_lines = None
+        view.redraw_at_s = self._world.now.mono_s
+        connection.reserved += limit
         return True
 
-    def _has_room_to_redraw(self, connection: Connection, view: View) -> bool:
-        """A redraw is sent as a whole."""
-        if connection.unsent + LARGEST_REDRAW_BYTES + _RESERVE_BYTES <= CONNECTION_UNSENT_BYTES:
+    def _release(self, connection: Connection, view: View) -> None:
+        """Nothing is on its way for this view any more."""
+        if view.asked is not None:
+            connection.reserved -= redraw_limit(view.asked[0])
+            view.asked = None
+
+    def _has_room(self, connection: Connection, view: View, count: int) -> bool:
+        """For so many bytes of a redraw, which is sent as a whole. If not, the client is served when there is."""
+        if connection.unsent + connection.reserved + count + _RESERVE_BYTES <= CONNECTION_UNSENT_BYTES:
             return True
         self._fall_behind(connection, view)
         return False
@@ -177,7 +227,8 @@ class Flow:
         ahead = view.position - view.acked if connection.flow else connection.unsent
         if view.behind and ahead > FLOW_RESUME_BYTES:
             return 0
-        return min(FLOW_WINDOW_BYTES - ahead, CONNECTION_UNSENT_BYTES - _RESERVE_BYTES - connection.unsent)
+        free = CONNECTION_UNSENT_BYTES - _RESERVE_BYTES - connection.reserved - connection.unsent
+        return min(FLOW_WINDOW_BYTES - ahead, free)
 
     def _fall_behind(self, connection: Connection, view: View) -> None:
         view.behind = True
@@ -206,21 +257,6 @@ class Flow:
         view.size = (size.cols, size.rows)
         message = Resized(
             pane_id=pane.id, channel=pane.channel, position=view.position, cols=size.cols, rows=size.rows
-        )
-        self._send(connection, encode_control(message))
-
-    def _replay(
-        self, connection: Connection, pane: Pane, view: View, count: int, *, reset: bool, skipped: int
-    ) -> None:
-        message = Replay(
-            pane_id=pane.id,
-            channel=pane.channel,
-            position=view.position,
-            bytes=count,
-            reset=reset,
-            skipped=skipped,
-            cols=view.size[0],
-            rows=view.size[1],
         )
         self._send(connection, encode_control(message))
 

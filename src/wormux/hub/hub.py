@@ -23,6 +23,7 @@ from wormux.hub.requests import Requests
 from wormux.hub.restore import restore
 from wormux.hub.sandboxes import Sandboxes
 from wormux.hub.saver import Job, Plan, Saver
+from wormux.hub.screens import Screens
 from wormux.hub.session import Session
 from wormux.hub.settings import HubSettings
 from wormux.hub.terminals import Terminals
@@ -43,6 +44,7 @@ from wormux.limits import (
 )
 from wormux.protocol import agent_link as link
 from wormux.protocol import messages as m
+from wormux.protocol import screen_link
 from wormux.protocol.close_codes import CloseCode
 from wormux.protocol.frames import CONTROL_CHANNEL, split_frame
 from wormux.records import Change, Snapshot
@@ -56,16 +58,25 @@ class Hub:
     def __init__(self, settings: HubSettings, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._world = world = World(settings)
-        self._flow = Flow(world)
+        self._screens = Screens(world)
+        self._flow = Flow(world, self._screens)
         self._announcer = Announcer(world, self._flow)
         self._saver = Saver(world, self._flow, self._announcer, snapshot.meta.rev_mark)
         self._typing = Typing(world, self._announcer, self._saver)
-        self._closing = Closing(world, self._flow, self._announcer, self._saver, self._typing)
+        self._closing = Closing(world, self._screens, self._flow, self._announcer, self._saver, self._typing)
         self._terminals = Terminals(
-            world, self._flow, self._announcer, self._saver, self._typing, self._closing
+            world,
+            self._screens,
+            self._flow,
+            self._announcer,
+            self._saver,
+            self._typing,
+            self._closing,
         )
         self._sandboxes = Sandboxes(world, self._announcer, self._saver, self._typing, self._terminals)
-        self._clients = Clients(world, self._announcer, self._saver, self._typing, self._terminals)
+        self._clients = Clients(
+            world, self._screens, self._announcer, self._saver, self._typing, self._terminals
+        )
         self._requests = Requests(
             world,
             self._flow,
@@ -84,6 +95,7 @@ class Hub:
             i.FramesSent: self._frames_sent,
             i.ClientGone: self._client_gone,
             i.TerminalInput: self._terminal_input,
+            i.ScreenInput: self._screen_input,
             i.SandboxInput: self._sandbox_input,
             i.Saved: lambda event: self._saver.saved(event.save_id),
             i.SaveFailed: lambda event: self._saver.failed(event.save_id),
@@ -95,6 +107,11 @@ class Hub:
     def world(self) -> World:
         """The tables, to look at: for metrics and tests. Never changed from outside."""
         return self._world
+
+    @property
+    def awaits_screens(self) -> bool:
+        """A checkpoint is on its way that is to be stored."""
+        return any(pane.checkpoint_wanted is not None for pane in self._world.panes.values())
 
     def start(self, moment: i.Moment) -> list[Effect]:
         """The first step: take up what the store holds, and finish what was pending."""
@@ -350,6 +367,29 @@ class Hub:
             case _:
                 pass  # out of its order: an agent is untrusted, and this says nothing that could be used
 
+    def _screen_input(self, event: i.ScreenInput) -> None:
+        pane = self._world.panes.get(event.pane_id)
+        if pane is None or pane.screen is None or pane.screen.epoch != event.epoch:
+            return  # of an old epoch
+        match event.event:
+            case screen_link.Fed(position):
+                self._screens.fed(pane, position)
+            case screen_link.Answered() as answered:
+                self._terminals.answer(pane, answered)
+            case screen_link.RedrawTaken() as redraw:
+                self._screens.redrawn(pane, (redraw.lines, redraw.position))
+                self._flow.drawn(pane, redraw)
+            case screen_link.CheckpointTaken() as checkpoint:
+                self._screens.checkpointed(pane, checkpoint)
+                self._saver.touch_checkpoint(pane)
+            case screen_link.Unreadable():
+                self._screens.gone(pane, unreadable=True)
+                self._flow.redraws_lost(pane)
+            case screen_link.ScreenGone():
+                self._screens.gone(pane, unreadable=False)
+                self._flow.redraws_lost(pane)
+        self._screens.settle(pane)
+
     def _wake_for_late_keys(self, pane: Pane, session: Session) -> None:
         """Keys that the old terminal did not take any more ask for the next one."""
         if pane.queue and not pane.closing and session.phase != SandboxPhase.STOPPING:
@@ -428,6 +468,9 @@ class Hub:
                 world.effects.append(DestroySandbox(session.sandbox_id, session.provider))
             case Wait.FORGET if subject in world.clients:
                 self._clients.forget(subject)
+            case Wait.SCREEN if subject in world.panes:
+                self._screens.reopen(world.panes[subject])
+                self._flow.pump_all(world.panes[subject])
             case Wait.SAVE:
                 self._saver.flush()
             case _:
@@ -440,7 +483,9 @@ class Hub:
             if not connection.closing:
                 self._close(connection, CloseCode.GOING_AWAY, "The server stops.")
         for pane in self._world.panes.values():
-            self._saver.touch_checkpoint(pane)
+            self._saver.touch_pane(pane.id)
+            if pane.screen is not None and (pane.kept is None or pane.kept.position < pane.log.end):
+                self._screens.checkpoint(pane)
         self._saver.touch_meta()
         self._saver.stop()
 

@@ -18,6 +18,7 @@ from wormux.protocol.agent_link import (
     Stopped,
     Welcome,
 )
+from wormux.protocol.screen_link import ScreenEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,15 @@ class TerminalInput:
     pane_id: PaneId
     generation: int
     event: Opened | Refused | Output | SizeMark | Ready | InputAck | Foreground | Ended | TerminalLost
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenInput:
+    """Something about one screen. An event of an old epoch changes nothing."""
+
+    pane_id: PaneId
+    epoch: int
+    event: ScreenEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +165,7 @@ class ServerStopping:
 
 
 Input = (
-    ClientConnected | FrameReceived | FramesSent | ClientGone | TerminalInput | SandboxInput
+    ClientConnected | FrameReceived | FramesSent | ClientGone | TerminalInput | ScreenInput
+    | SandboxInput
     | Saved | SaveFailed | TimerFired | ServerStopping
 )  # fmt: skip

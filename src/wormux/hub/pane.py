@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from wormux.hub.effects import Effect
 from wormux.hub.lifecycle import PaneEvent, PanePhase, next_pane_phase
 from wormux.hub.log import OutputLog
 from wormux.hub.title import TitleScanner
@@ -16,6 +17,7 @@ from wormux.ids import Channel, ClientId, PaneId, SessionId, TabId
 from wormux.limits import POSITION_MARK_BYTES
 from wormux.protocol.agent_link import Exit
 from wormux.protocol.messages import DiscardReason, ExitInfo, PaneInfo, PaneStatus
+from wormux.protocol.screen_link import CheckpointTaken
 from wormux.records import PaneRecord, Rest
 
 
@@ -26,6 +28,29 @@ class Terminal:
     generation: int
     ready: bool
     """The shell reads; until then input waits, or it would be echoed twice."""
+    takes_answers: bool = True
+    """Its agent knows what to do with answers to queries."""
+    start: int = 0
+    """Position of its first byte, as far as is known; else 0."""
+
+
+@dataclass(slots=True)
+class PaneScreen:
+    """The screen that a pane has now, as far as the hub knows it. `screens` moves it."""
+
+    epoch: int
+    position: int
+    """Of the next byte to feed."""
+    done: int
+    """All before it is in the screen."""
+    size: tuple[int, int]
+    """Columns and rows that it was last told."""
+    held: bool = False
+    """The terminal waits for it."""
+    redraws: set[tuple[int, int]] = field(default_factory=set)
+    """Names (lines, position) of those on their way."""
+    checkpoints: int = 0
+    """How many are on their way."""
 
 
 @dataclass(slots=True)
@@ -147,9 +172,22 @@ class Pane:
     wishes: dict[ClientId, Wish] = field(default_factory=dict)
     typists: dict[ClientId, int] = field(default_factory=dict)
     """When each client last typed here, in order."""
-    checkpoint_end: int = 0
-    """Up to where the stored checkpoint reaches."""
+    screen: PaneScreen | None = None
+    screen_epoch: int = 0
+    screens_lost: int = 0
+    """In a row, without any that came to read."""
+    kept: CheckpointTaken | None = None
+    """The newest checkpoint: where the next screen begins."""
     checkpoint_at_s: float = float("-inf")
+    """When the last one was asked for."""
+    checkpoint_wanted: int | None = None
+    """A checkpoint at or past this position is asked for, and not here."""
+    checkpoint_then: list[tuple[int, Effect]] = field(default_factory=list)
+    """To be done once a checkpoint at or past the position is stored."""
+    answered: int = 0
+    """Queries in the output before it were answered, or are not to be."""
+    colors: tuple[int, int, int] | None = None
+    """Foreground, background and cursor (0xRRGGBB), as programs are told."""
     attempt_at_s: float = float("-inf")
     """When the last attempt began."""
 

@@ -218,6 +218,9 @@ class Requests:
         check_colors(request.colors)
         if request.width is not None and request.height is not None:
             connection.cols, connection.rows = grid_guess(request.width, request.height)
+        client = self._world.clients.get(connection.client_id) if connection.client_id is not None else None
+        if client is not None and request.colors is not None:
+            self._clients.color(client, request.colors)
 
     def tab_switch(self, connection: Connection, request: m.TabSwitch) -> None:
         self._look_at(connection, self._world.tab(request.tab_id).id)
@@ -251,7 +254,7 @@ class Requests:
             raise Refusal(ErrorCode.INVALID, f"A redraw has 0 to {DEEP_REDRAW_LINES} lines of scrollback.")
         if pane.id not in connection.views:
             raise Refusal(ErrorCode.NOT_FOUND, "This pane was not announced to this client yet.")
-        self._flow.ask_redraw(connection, pane, pane.rows + request.lines)
+        self._flow.ask_redraw(connection, pane, request.lines)
 
     def layout_resize(self, _: Connection, request: m.LayoutResize) -> None:
         tab = self._world.tab(request.tab_id)
@@ -312,6 +315,7 @@ class Requests:
             pane.channel_rev = self._world.rev  # the one that announces it
         self._world.channels.take(pane.channel, pane.id)
         self._world.panes[pane.id] = pane
+        self._clients.enforce_colors(pane)
 
     def _look_at(self, connection: Connection, tab_id: TabId) -> None:
         client = self._world.clients.get(connection.client_id) if connection.client_id else None

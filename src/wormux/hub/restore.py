@@ -13,6 +13,7 @@ from wormux.hub.world import World
 from wormux.ids import SessionId
 from wormux.limits import KNOWN_CLIENT_S
 from wormux.protocol.agent_link import Exit
+from wormux.protocol.screen_link import CheckpointTaken
 from wormux.records import Checkpoint, Intent, PaneRecord, Rest, Snapshot
 
 _PHASES = {
@@ -63,10 +64,16 @@ def _pane(world: World, record: PaneRecord, session_id: SessionId, checkpoint: C
     phase = _PHASES[record.rest]
     if phase == PanePhase.WAKING and session.phase == SandboxPhase.NEW:
         phase = PanePhase.STARTING
+    kept = None
     if checkpoint is not None:
+        if checkpoint.screen is not None:
+            kept = CheckpointTaken(checkpoint.end, checkpoint.cols, checkpoint.rows, checkpoint.screen)
         log = OutputLog.restored(checkpoint, record.cols, record.rows)
     else:
         log = OutputLog(0, record.cols, record.rows)
+    surviving = record.rest in (Rest.LIVE, Rest.FAILED)
+    if not surviving:
+        log.mark_size(record.cols, record.rows)
     exited = record.exit_code is not None or record.exit_signal is not None or record.rest == Rest.EXITED
     return Pane(
         id=record.id,
@@ -81,7 +88,7 @@ def _pane(world: World, record: PaneRecord, session_id: SessionId, checkpoint: C
         position_mark=record.position_mark,
         phase=phase,
         restored=True,
-        surviving=record.rest in (Rest.LIVE, Rest.FAILED),
+        surviving=surviving,
         over_generation=record.generation if record.rest in (Rest.ASLEEP, Rest.EXITED) else 0,
         reason=record.reason,
         exit=Exit(code=record.exit_code, signal=record.exit_signal) if exited else None,
@@ -89,7 +96,7 @@ def _pane(world: World, record: PaneRecord, session_id: SessionId, checkpoint: C
         slept=record.rest == Rest.ASLEEP,
         title=record.title,
         cwd=record.cwd,
-        checkpoint_end=log.end,
+        kept=kept,
     )
 
 

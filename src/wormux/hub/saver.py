@@ -137,14 +137,16 @@ class Saver:
     def touch_input(self, client_id: ClientId, pane_id: PaneId) -> None:
         self._dirty.inputs.add((client_id, pane_id))
 
-    def touch_checkpoint(self, pane: Pane, then: Effect | None = None) -> None:
-        """Store what the pane shows, with its row; `then` is done once that is saved."""
-        pane.checkpoint_end = pane.log.end
-        pane.checkpoint_at_s = self._world.now.mono_s
+    def touch_checkpoint(self, pane: Pane) -> None:
+        """Store the checkpoint that the pane has now, with its row, and then do what waits for that."""
+        assert pane.kept is not None
+        position = pane.kept.position
+        if pane.checkpoint_wanted is not None and position >= pane.checkpoint_wanted:
+            pane.checkpoint_wanted = None
         self._dirty.checkpoints.add(pane.id)
         self._dirty.panes.add(pane.id)
-        if then is not None:
-            self._dirty.then.append(then)
+        self._dirty.then += [effect for at, effect in pane.checkpoint_then if at <= position]
+        pane.checkpoint_then = [(at, effect) for at, effect in pane.checkpoint_then if at > position]
 
     def touch_meta(self) -> None:
         self._dirty.meta = True
@@ -275,7 +277,9 @@ class Saver:
             ),
             delete_clients=tuple(sorted(dirty.gone_clients - world.clients.keys())),
             put_inputs=tuple(self._inputs(dirty)),
-            put_checkpoints=tuple(pane.log.checkpoint(pane.id) for pane in checkpoints),
+            put_checkpoints=tuple(
+                pane.log.checkpoint(pane.kept, pane.id) for pane in checkpoints if pane.kept is not None
+            ),
             meta=self.meta() if dirty.meta else None,
         )
 

@@ -126,3 +126,7 @@ class Client:
     left_at_ms: int = 0
     connection_id: ConnectionId | None = None
     active_tab: TabId | None = None
+    colors: tuple[int, int, int] | None = None
+    """Foreground, background and cursor of its page's terminals (0xRRGGBB)."""
+    colored: int = 0
+    """Order of colours."""

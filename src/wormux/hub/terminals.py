@@ -9,13 +9,14 @@ from __future__ import annotations
 from wormux.hub.announcer import Announcer
 from wormux.hub.backoff import retry_delay_s, round_is_over
 from wormux.hub.closing import Closing
-from wormux.hub.effects import ForgetTerminal, OpenTerminal, ResizeTerminal
+from wormux.hub.effects import AnswerTerminal, Effect, ForgetTerminal, OpenTerminal, ResizeTerminal
 from wormux.hub.flow import Flow
 from wormux.hub.lifecycle import PaneEvent, PanePhase
+from wormux.hub.log import OutputLog
 from wormux.hub.notices import MODES_OFF, fresh_shell_preamble
 from wormux.hub.pane import Attempt, Pane, Terminal
-from wormux.hub.safe_cut import ParserState
 from wormux.hub.saver import Job, Saver
+from wormux.hub.screens import Screens
 from wormux.hub.timers import Wait
 from wormux.hub.title import clean_text
 from wormux.hub.typing import Typing
@@ -31,15 +32,24 @@ from wormux.limits import (
     SHORT_LIVED_S,
 )
 from wormux.protocol.agent_link import Attach, Ended, Exit, Foreground, Open, Opened, SizeMark
+from wormux.protocol.screen_link import Answered
 
 
 class Terminals:
     """See the module."""
 
     def __init__(
-        self, world: World, flow: Flow, announcer: Announcer, saver: Saver, typing: Typing, closing: Closing
+        self,
+        world: World,
+        screens: Screens,
+        flow: Flow,
+        announcer: Announcer,
+        saver: Saver,
+        typing: Typing,
+        closing: Closing,
     ) -> None:
         self._world = world
+        self._screens = screens
         self._flow = flow
         self._announcer = announcer
         self._saver = saver
@@ -52,7 +62,8 @@ class Terminals:
         session = self._world.sessions[pane.session_id]
         request: Open | Attach
         if pane.surviving:
-            request = Attach(pane.id, pane.generation, pane.log.end)
+            # A new server wants all that is kept, since clients may be behind what the store has.
+            request = Attach(pane.id, pane.generation, 0 if pane.restored else pane.log.end)
         else:
             self._settle_end(pane)
             preamble = b"" if pane.generation == 0 else fresh_shell_preamble(pane, self._world.now)
@@ -75,28 +86,36 @@ class Terminals:
 
     def opened(self, pane: Pane, event: Opened) -> None:
         """A terminal stands behind the pane."""
-        if event.position < pane.log.end:
+        again = pane.restored and pane.surviving
+        if event.end < pane.log.end or (event.position < pane.log.end and not again):
             self.attempt_failed(pane, "The sandbox answered with output that was shown already.")
             return
-        if event.position > pane.log.end:
-            pane.log.jump(event.position, ParserState.UNKNOWN)
+        fresh = not pane.surviving
+        if event.position < pane.log.end:
+            pane.log = OutputLog(event.position, pane.cols, pane.rows)
+        elif event.position > pane.log.end:
+            pane.log.jump(event.position)
         pane.coming_end = event.end
         if event.sizes:
             pane.log.mark_size(event.sizes[0].cols, event.sizes[0].rows)
         pane.attempt = None
         pane.woken = pane.surviving = pane.restored = False
+        pane.answered = max(pane.answered, event.answered or 0, event.position if fresh else 0)
         pane.failures = 0
         pane.retry_at_s = None
         pane.reason = ""
         pane.exit = None
         pane.closed_at_ms = 0
-        pane.move(PaneEvent.OPENED, Terminal(pane.generation, event.ready))
+        start = event.position if fresh else 0
+        terminal = Terminal(pane.generation, event.ready, event.answered is not None, start)
+        pane.move(PaneEvent.OPENED, terminal)
         self._world.timers.cancel(Wait.RETRY, pane.id)
         self._typing.opened(pane, event.inputs)
         self._world.timers.cancel(Wait.EXPIRE, pane.id)
         newest = event.sizes[-1] if event.sizes else None
         if newest is None or (newest.cols, newest.rows) != (pane.cols, pane.rows):
             self._world.effects.append(ResizeTerminal(pane.id, pane.generation, pane.cols, pane.rows))
+        self._screens.attached(pane)
         self._saver.touch_pane(pane.id)
         self._announcer.pane_changed(pane)
         self._flow.pump_all(pane)
@@ -119,6 +138,7 @@ class Terminals:
     def output(self, pane: Pane, data: bytes) -> None:
         """The terminal wrote."""
         pane.log.append(data)
+        self._screens.follow(pane)
         title = pane.titles.feed(data)
         if title is not None and title != pane.title:
             pane.title = title
@@ -126,17 +146,27 @@ class Terminals:
             self._announcer.pane_changed(pane, quiet=True)
         if pane.log.end > pane.position_mark - POSITION_MARK_BYTES // 2:
             self._saver.touch_pane(pane.id)
-        now_s = self._world.now.mono_s
+        kept_end = pane.kept.position if pane.kept is not None else 0
         if (
-            pane.log.end - pane.checkpoint_end >= CHECKPOINT_AFTER_BYTES
-            and now_s - pane.checkpoint_at_s >= CHECKPOINT_EVERY_S
+            pane.log.end - kept_end >= CHECKPOINT_AFTER_BYTES
+            and self._world.now.mono_s - pane.checkpoint_at_s >= CHECKPOINT_EVERY_S
         ):
-            self._saver.touch_checkpoint(pane)
+            self._screens.checkpoint(pane)
         self._flow.pump_all(pane)
+
+    def answer(self, pane: Pane, event: Answered) -> None:
+        """The terminal's answers to queries of the program behind it now; of one that is gone, nobody waits for
+        them."""
+        if event.position <= pane.answered:
+            return
+        pane.answered = event.position
+        if pane.terminal is not None and pane.terminal.takes_answers:
+            self._world.effects.append(AnswerTerminal(pane.id, pane.generation, event.position, event.data))
 
     def resized(self, pane: Pane, mark: SizeMark) -> None:
         """What the terminal writes from here on is for this size."""
         pane.log.mark_size(mark.cols, mark.rows)
+        self._screens.follow(pane)
         self._flow.pump_all(pane)
 
     def foreground(self, pane: Pane, event: Foreground) -> None:
@@ -168,8 +198,7 @@ class Terminals:
             self._announcer.pane_changed(pane)
             self._saver.submit(Job(lambda: self._closing.plan_pane(pane.id), "pane_close"))
             return
-        self._over(pane)
-        self._saver.touch_checkpoint(pane, forget)
+        self._over(pane, forget)
 
     def lost(self, pane: Pane, reason: str, *, dead: bool) -> None:
         """The link to the terminal broke."""
@@ -183,7 +212,6 @@ class Terminals:
         if dead:
             self._typing.lost_in_flight(pane)
             self._over(pane)
-            self._saver.touch_checkpoint(pane)
         self._typing.interrupted(pane)
         pane.failures = 0
         self._retry_later(pane)
@@ -197,7 +225,6 @@ class Terminals:
         if not pane.closed_at_ms:
             pane.closed_at_ms = self._world.now.wall_ms
         self._over(pane)
-        self._saver.touch_checkpoint(pane)
 
     def fell_asleep_unseen(self, pane: Pane, reason: str) -> None:
         """A starting server found no sandbox: the machine slept, and nothing failed."""
@@ -239,6 +266,7 @@ class Terminals:
             self._world.effects.append(ResizeTerminal(pane.id, pane.generation, cols, rows))
         elif not pane.surviving:
             pane.log.mark_size(cols, rows)
+            self._screens.follow(pane)
             self._flow.pump_all(pane)
         self._saver.touch_pane(pane.id)
         self._announcer.pane_changed(pane)
@@ -247,7 +275,8 @@ class Terminals:
         """No agent holds the end of a restored stream, or it died before that was here: the stream goes on at its
         mark, past all that was ever sent."""
         if (pane.restored or pane.log.end < pane.coming_end) and pane.position_mark > pane.log.end:
-            pane.log.jump(pane.position_mark, ParserState.GROUND)
+            pane.log.jump(pane.position_mark)
+            self._screens.follow(pane)
             self._saver.touch_pane(pane.id)
         pane.restored = False
 
@@ -256,12 +285,16 @@ class Terminals:
         pane.retry_at_s = self._world.now.mono_s + max(RETRY_FLOOR_S, delay_s)
         self._world.timers.set(Wait.RETRY, pane.id, pane.retry_at_s)
 
-    def _over(self, pane: Pane) -> None:
-        """No terminal writes to the stream any more: switch off what its last program left on."""
+    def _over(self, pane: Pane, then: Effect | None = None) -> None:
+        """No terminal writes to the stream any more: switch off what its last program left on, and keep what it
+        showed; `then` is done once that is stored."""
         self._settle_end(pane)
         pane.over_generation = pane.generation
         pane.log.append(MODES_OFF)
         pane.log.mark_size(pane.cols, pane.rows)
+        self._screens.follow(pane)
+        self._screens.checkpoint(pane, then)
+        self._saver.touch_pane(pane.id)
         self._announcer.pane_changed(pane)
         if not pane.is_shell and pane.phase != PanePhase.STARTING:
             pane.gone_rev = self._world.rev

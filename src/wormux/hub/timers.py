@@ -20,6 +20,7 @@ class Wait(StrEnum):
     LEASE = "lease"
     DESTROY = "destroy"
     SAVE = "save"
+    SCREEN = "screen"
     FORGET = "forget"
 
 
@@ -55,6 +56,10 @@ class Timers:
     def cancel(self, wait: Wait, subject: object) -> None:
         """Nothing is waited for under this key."""
         self._at.pop((wait, subject), None)
+
+    def is_set(self, wait: Wait, subject: object) -> bool:
+        """Something is waited for under this key."""
+        return (wait, subject) in self._at
 
     def due(self, now_s: float) -> list[Key]:
         """Keys whose deadline has come, in its order; they are no longer set."""

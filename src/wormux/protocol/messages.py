@@ -256,6 +256,8 @@ class Replay(ServerMessage, frozen=True, tag="replay"):
     skipped: int
     cols: int
     rows: int
+    above: int | msgspec.UnsetType = msgspec.UNSET
+    """With `reset`: how many lines of scrollback there are beyond those in the redraw."""
 
 
 class Resized(ServerMessage, frozen=True, tag="resized"):

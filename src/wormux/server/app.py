@@ -23,6 +23,9 @@ from wormux.limits import DRAIN_S
 from wormux.records import Snapshot
 from wormux.sandbox.local import LocalProvider
 from wormux.sandbox.port import Provider
+from wormux.screen.in_process import LocalScreens
+from wormux.screen.opening import open_log
+from wormux.screen.port import Deliver, Screens
 from wormux.server.auth import Attempts, Gate, Logins, Sites, instance_id
 from wormux.server.driver import Driver, Steps
 from wormux.server.http import Endpoints, Entrance
@@ -48,6 +51,10 @@ def _make_providers(data_dir: Path) -> Mapping[str, Provider]:
     return {LocalProvider.name: LocalProvider(data_dir)}
 
 
+def _make_screens(_config: Config, deliver: Deliver) -> Screens:
+    return LocalScreens(deliver, open_log)
+
+
 @dataclass(frozen=True)
 class Parts:
     """How the parts behind ports are made. `store` is called on the thread that uses it."""
@@ -55,6 +62,7 @@ class Parts:
     hub: Callable[[HubSettings, Snapshot], Steps] = Hub
     store: Callable[[Path], Store] = _open_store
     providers: Callable[[Path], Mapping[str, Provider]] = _make_providers
+    screens: Callable[[Config, Deliver], Screens] = _make_screens
 
 
 class Application:
@@ -135,6 +143,7 @@ class Application:
             store=store,
             store_thread=thread,
             providers=providers,
+            screens=lambda deliver: self._parts.screens(config, deliver),
             counts=telemetry.counts,
         )
         stack.push_async_callback(driver.aclose)

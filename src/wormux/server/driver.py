@@ -18,6 +18,7 @@ from typing import Any, Protocol, assert_never
 
 from wormux.errors import SandboxError, StoreError
 from wormux.hub.effects import (
+    AnswerTerminal,
     CloseClient,
     CloseTerminal,
     DestroySandbox,
@@ -25,12 +26,14 @@ from wormux.hub.effects import (
     Effect,
     FindSandbox,
     ForgetTerminal,
+    HoldTerminal,
     OpenTerminal,
     ResizeTerminal,
     Save,
     SendFrame,
     SetTimer,
     StopSandbox,
+    TellScreen,
     WakeSandbox,
     WriteTerminal,
 )
@@ -49,6 +52,7 @@ from wormux.hub.inputs import (
     SandboxMissing,
     Saved,
     SaveFailed,
+    ScreenInput,
     ServerStopping,
     TerminalInput,
     TerminalLost,
@@ -56,8 +60,10 @@ from wormux.hub.inputs import (
 )
 from wormux.ids import Channel, ConnectionId, PaneId, SandboxId, UserId
 from wormux.protocol.agent_link import Ended, Opened, Refused, Stopped
+from wormux.protocol.screen_link import ScreenEvent, Unreadable
 from wormux.records import Change
 from wormux.sandbox.port import Lost, Provider, Sandbox, SandboxEvent, Terminal, TerminalEvent
+from wormux.screen.port import Deliver, Screens
 from wormux.server.telemetry import Counts, log_bug
 from wormux.store.port import Store
 
@@ -75,6 +81,9 @@ class Steps(Protocol):
     def start(self, moment: Moment, /) -> list[Effect]: ...
 
     def step(self, moment: Moment, event: Input, /) -> list[Effect]: ...
+
+    @property
+    def awaits_screens(self) -> bool: ...
 
 
 class Outgoing(Protocol):
@@ -117,6 +126,7 @@ class Driver:
         store: Store,
         store_thread: Executor,
         providers: Mapping[str, Provider],
+        screens: Callable[[Deliver], Screens],
         counts: Counts,
     ) -> None:
         """`store_thread` has exactly one worker: saves are carried out one after the other."""
@@ -125,6 +135,7 @@ class Driver:
         self._store = store
         self._store_thread = store_thread
         self._providers = providers
+        self._screens = screens(self._screen_event)
         self._counts = counts
         self._loop = asyncio.get_running_loop()
         self._inputs: deque[Input] = deque()
@@ -182,7 +193,7 @@ class Driver:
         self.dispatch(ServerStopping())
         try:
             async with asyncio.timeout(within_s):
-                while self._connections or self._saves_under_way:
+                while self._connections or self._saves_under_way or self._hub.awaits_screens:
                     self._quiet.clear()
                     await self._quiet.wait()
         except TimeoutError:
@@ -206,6 +217,7 @@ class Driver:
         for sandbox_link in self._sandboxes.values():
             if sandbox_link.sandbox is not None:
                 sandbox_link.sandbox.detach()
+        await self._screens.aclose()
         for provider in self._providers.values():
             await provider.aclose()
 
@@ -270,6 +282,16 @@ class Driver:
                 terminal = self._terminal(pane_id, generation)
                 if terminal is not None:
                     terminal.resize(cols, rows)
+            case TellScreen(pane_id, epoch, request):
+                self._screens.tell(pane_id, epoch, request)
+            case AnswerTerminal(pane_id, generation, position, data):
+                terminal = self._terminal(pane_id, generation)
+                if terminal is not None:
+                    terminal.answer(position, data)
+            case HoldTerminal(pane_id, generation, held):
+                terminal = self._terminal(pane_id, generation)
+                if terminal is not None:
+                    terminal.hold(held)
             case SetTimer(at_s):
                 self._set_timer(at_s)
             case Save(save_id, change):
@@ -435,6 +457,14 @@ class Driver:
             del self._sandboxes[sandbox_id]
         told = SandboxLost(event.reason) if isinstance(event, Lost) else event
         self.dispatch(SandboxInput(sandbox_id, told))
+
+    # --- Screens -----------------------------------------------------------------------------------------------
+
+    def _screen_event(self, pane_id: PaneId, epoch: int, event: ScreenEvent) -> None:
+        if isinstance(event, Unreadable):
+            logger.warning("A stored screen is drawn from its newest output alone. %s", event.reason)
+        self.dispatch(ScreenInput(pane_id, epoch, event))
+        self._quiet.set()
 
     # --- Terminals ---------------------------------------------------------------------------------------------
 

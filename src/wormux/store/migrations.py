@@ -100,6 +100,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         ) STRICT""",
         "CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
     ),
+    (
+        "ALTER TABLE checkpoints ADD COLUMN screen BLOB",
+        "ALTER TABLE checkpoints ADD COLUMN cols INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE checkpoints ADD COLUMN rows INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 
 

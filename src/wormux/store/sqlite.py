@@ -189,12 +189,21 @@ def _pane(row: tuple[Any, ...]) -> PaneRecord:
 
 def _checkpoint_row(checkpoint: Checkpoint) -> tuple[Any, ...]:
     log = zlib.compress(checkpoint.log, _COMPRESSION)
-    return (checkpoint.pane_id, checkpoint.start, log, json.dumps(checkpoint.sizes))
+    sizes = json.dumps(checkpoint.sizes)
+    return (
+        checkpoint.pane_id,
+        checkpoint.start,
+        log,
+        sizes,
+        checkpoint.screen,
+        checkpoint.cols,
+        checkpoint.rows,
+    )
 
 
 def _checkpoint(row: tuple[Any, ...]) -> Checkpoint:
-    pane_id, start, log, sizes = row
-    return Checkpoint(pane_id, start, zlib.decompress(log), tuple(map(tuple, json.loads(sizes))))
+    pane_id, start, log, sizes, *screen = row
+    return Checkpoint(pane_id, start, zlib.decompress(log), tuple(map(tuple, json.loads(sizes))), *screen)
 
 
 def _connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:

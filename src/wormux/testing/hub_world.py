@@ -184,6 +184,10 @@ class HubWorld:
         """The agent of this pane dies with all its shells."""
         self.server.kill_agent(self.sandbox_of(pane_id), keep_words=keep_words)
 
+    def lose_screens(self) -> None:
+        """All screens are lost, as when the worker that has them is killed."""
+        self.server.lose_screens()
+
     def kill_server(self) -> None:
         """The server process ends without a word. What it had said to agents still arrives there."""
         ptys = [pty for ptys in self.machine.ptys.values() for pty in ptys]

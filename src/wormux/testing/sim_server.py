@@ -14,11 +14,14 @@ from wormux.hub.hub import Hub
 from wormux.hub.settings import HubSettings
 from wormux.ids import ConnectionId, PaneId, SandboxId, UserId
 from wormux.protocol.agent_link import Opened, Refused, Stopped
+from wormux.protocol.screen_link import ScreenEvent, ScreenGone
+from wormux.screen.in_process import LocalScreens
 from wormux.store.memory import MemoryStore
 from wormux.testing.sim_agent import SandboxSays, SimAgent
 from wormux.testing.sim_lanes import Lanes
 from wormux.testing.sim_links import ControlLink, TerminalHears, TerminalLink
 from wormux.testing.sim_machine import SimMachine
+from wormux.testing.sim_screens import open_sim_screen
 from wormux.testing.sim_socket import SimSocket
 
 USER = UserId("user")
@@ -58,6 +61,8 @@ class SimServer:
         self._linking: list[ControlLink] = []
         """The hub has not heard of them yet."""
         self._connections = 0
+        self._epochs: dict[PaneId, int] = {}
+        self._screens = self._new_screens()
 
     def start(self) -> None:
         self._carry_out_all(self.hub.start(self._around.moment()))
@@ -84,6 +89,21 @@ class SimServer:
         if self.sockets.pop(connection_id, None) is not None:
             self.step(i.ClientGone(connection_id))
 
+    def lose_screens(self) -> None:
+        """Every screen is lost with all that was asked of it."""
+        self._around.lanes.drop("screens")
+        self._screens = self._new_screens()
+        for pane_id, epoch in list(self._epochs.items()):
+            self.step(i.ScreenInput(pane_id, epoch, ScreenGone("The screens were killed.")))
+
+    def _new_screens(self) -> LocalScreens:
+        def say(pane_id: PaneId, epoch: int, event: ScreenEvent) -> None:
+            self.step(i.ScreenInput(pane_id, epoch, event))
+
+        return LocalScreens(
+            say, open_sim_screen, later=lambda run: self._around.lanes.lane("screens").post(run)
+        )
+
     def fire_timer(self) -> None:
         self.timer_at_s = None
         self.step(i.TimerFired())
@@ -98,6 +118,7 @@ class SimServer:
         for sandbox in (*self.sandboxes.values(), *self._linking):
             sandbox.done()
         self._around.lanes.drop("store")
+        self._around.lanes.drop("screens")
         for sandbox_id in self.asked:
             self._around.lanes.drop("provider", sandbox_id)
 
@@ -126,6 +147,15 @@ class SimServer:
             case e.ResizeTerminal(pane_id, generation, cols, rows):
                 if (link := self.terminals.get((pane_id, generation))) is not None:
                     link.resize(cols, rows)
+            case e.AnswerTerminal(pane_id, generation, position, data):
+                if (link := self.terminals.get((pane_id, generation))) is not None:
+                    link.answer(position, data)
+            case e.HoldTerminal(pane_id, generation, held):
+                if (link := self.terminals.get((pane_id, generation))) is not None:
+                    link.hold(held)
+            case e.TellScreen(pane_id, epoch, request):
+                self._epochs[pane_id] = epoch
+                self._screens.tell(pane_id, epoch, request)
             case e.OpenTerminal():
                 self._open(effect)
             case e.CloseTerminal(sandbox_id, pane_id, generation):

@@ -327,6 +327,7 @@ export interface Replay {
   readonly skipped: number;
   readonly cols: number;
   readonly rows: number;
+  readonly above?: number;
 }
 
 export interface Resized {
