@@ -19,7 +19,9 @@ from wormux.hub.inputs import ClientConnected, Input, Moment, ServerStopping
 from wormux.hub.settings import HubSettings
 from wormux.ids import ConnectionId, PaneId, SandboxId
 from wormux.protocol.agent_link import Attach, Open, Welcome
+from wormux.protocol.screen_link import ScreenRequest
 from wormux.sandbox.port import Provider, Sandbox, SandboxEvent, Terminal, TerminalEvent
+from wormux.screen.port import Deliver, Screens
 from wormux.server.app import Application, Parts, create_app
 from wormux.server.hosting import Server, listen, uvicorn_config
 from wormux.store.memory import MemoryStore
@@ -38,6 +40,7 @@ class ScriptedHub:
         self.first: list[Effect] = []
         self.steps: list[tuple[Moment, Input]] = []
         self.settings: HubSettings | None = None
+        self.awaits_screens = False
         self._news = asyncio.Event()
 
     def start(self, moment: Moment) -> list[Effect]:
@@ -68,6 +71,21 @@ class ScriptedHub:
                 self._news.clear()
                 await self._news.wait()
         return found[count - 1]
+
+
+class FakeScreens(Screens):
+    """Remembers what it is told."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        self.deliver = deliver
+        self.told: list[tuple[PaneId, int, ScreenRequest]] = []
+        self.closed = False
+
+    def tell(self, pane_id: PaneId, epoch: int, request: ScreenRequest) -> None:
+        self.told.append((pane_id, epoch, request))
+
+    async def aclose(self) -> None:
+        self.closed = True
 
 
 @dataclass
@@ -193,7 +211,10 @@ class World:
             return self.hub
 
         return Parts(
-            hub=make_hub, store=lambda _dir: self.store, providers=lambda _dir: {"local": self.provider}
+            hub=make_hub,
+            store=lambda _dir: self.store,
+            providers=lambda _dir: {"local": self.provider},
+            screens=lambda _config, deliver: FakeScreens(deliver),
         )
 
     @property

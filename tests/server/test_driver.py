@@ -4,30 +4,23 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import pytest
 
-from tests.server.kit import REFUSES, WITHIN_S, FakeProvider, FakeSandbox, ScriptedHub
+from tests.server.bench import BOX, OPENED, PANE, USER, Bench, Sink, open_terminal
+from tests.server.kit import REFUSES, WITHIN_S, FakeSandbox
 from wormux.errors import StoreError
 from wormux.hub.effects import (
     CloseClient,
-    CloseTerminal,
     DestroySandbox,
     DropUnsent,
     Effect,
     FindSandbox,
-    ForgetTerminal,
-    OpenTerminal,
-    ResizeTerminal,
     Save,
     SendFrame,
     SetTimer,
     StopSandbox,
     WakeSandbox,
-    WriteTerminal,
 )
 from wormux.hub.inputs import (
     ClientGone,
@@ -43,100 +36,18 @@ from wormux.hub.inputs import (
     SaveFailed,
     ServerStopping,
     TerminalInput,
-    TerminalLost,
     TimerFired,
 )
-from wormux.ids import Channel, ConnectionId, PaneId, SandboxId, UserId
+from wormux.ids import Channel, SandboxId, UserId
 from wormux.protocol.agent_link import (
-    Attach,
     Busy,
-    Ended,
-    Exit,
-    InputAck,
-    Opened,
     Output,
     Refused,
     Stopped,
 )
-from wormux.protocol.agent_link import Input as LinkInput
 from wormux.records import Change, Meta
 from wormux.sandbox.port import Lost
 from wormux.server import driver as driver_module
-from wormux.server.driver import Driver
-from wormux.server.telemetry import Counts
-from wormux.store.memory import MemoryStore
-
-USER = UserId("someone")
-BOX = SandboxId("box")
-PANE = PaneId("pane")
-OPENED = Opened(7, 0, 0, False, {}, ())
-ENDED = Ended(Exit(code=0), 9, {})
-
-
-@dataclass
-class Sink:
-    """A connection that remembers what it was told."""
-
-    calls: list[tuple[object, ...]] = field(default_factory=list)
-
-    def send(self, frame: bytes, *, urgent: bool) -> None:
-        self.calls.append(("send", frame, urgent))
-
-    def drop(self, channel: Channel) -> None:
-        self.calls.append(("drop", channel))
-
-    def close(self, code: int, reason: str) -> None:
-        self.calls.append(("close", code))
-
-
-@dataclass
-class Bench:
-    hub: ScriptedHub
-    store: MemoryStore
-    provider: FakeProvider
-    driver: Driver
-
-    def do(self, *effects: Effect) -> None:
-        """Let the hub want these effects now."""
-        react = self.hub.react
-
-        def react_once(_: Input) -> list[Effect]:
-            self.hub.react = react
-            return list(effects)
-
-        self.hub.react = react_once
-        self.driver.dispatch(ClientGone(ConnectionId(0)))
-
-    async def awake(self) -> FakeSandbox:
-        self.do(WakeSandbox(BOX, "local"))
-        await self.hub.got(SandboxInput)
-        return self.provider.sandboxes[BOX]
-
-    def sandbox_events(self) -> list[object]:
-        return [one.event for one in self.hub.all(SandboxInput)]
-
-    def terminal_events(self) -> list[object]:
-        return [one.event for one in self.hub.all(TerminalInput)]
-
-
-@pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    hub, store, provider = ScriptedHub(), MemoryStore(), FakeProvider()
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        driver = Driver(
-            hub,
-            user_id=USER,
-            store=store,
-            store_thread=thread,
-            providers={"local": provider},
-            counts=Counts(),
-        )
-        yield Bench(hub, store, provider, driver)
-        await driver.aclose()
-
-
-def open_terminal(generation: int = 1) -> OpenTerminal:
-    return OpenTerminal(BOX, Attach(PANE, generation, 0))
 
 
 class TestSteps:
@@ -392,82 +303,6 @@ class TestSandboxes:
         old.deliver(Lost("Replaced."))
         assert old.calls == [("detach",)]
         assert len(bench.sandbox_events()) == 2
-
-
-class TestTerminals:
-    async def test_events_carry_the_generation_of_their_terminal(self, bench: Bench) -> None:
-        sandbox = await bench.awake()
-        bench.do(open_terminal(1), open_terminal(2))
-        first, second = sandbox.terminals
-        second.deliver(OPENED)
-        first.deliver(Refused("Too old."))
-        assert bench.hub.all(TerminalInput) == [
-            TerminalInput(PANE, 2, OPENED),
-            TerminalInput(PANE, 1, Refused("Too old.")),
-        ]
-
-    async def test_a_lost_one_tells_whether_it_is_dead_and_nothing_more(self, bench: Bench) -> None:
-        sandbox = await bench.awake()
-        bench.do(open_terminal())
-        sandbox.terminals[0].deliver(Lost("Killed.", dead=True))
-        sandbox.terminals[0].deliver(Output(b"late"))
-        assert bench.terminal_events() == [TerminalLost("Killed.", dead=True)]
-
-    async def test_opening_without_a_sandbox_is_answered(self, bench: Bench) -> None:
-        bench.do(open_terminal())
-        (event,) = bench.terminal_events()
-        assert isinstance(event, TerminalLost)
-
-    async def test_write_and_resize_reach_the_terminal_of_the_generation(self, bench: Bench) -> None:
-        sandbox = await bench.awake()
-        bench.do(
-            open_terminal(1),
-            WriteTerminal(PANE, 1, LinkInput("me", 5, b"ls")),
-            ResizeTerminal(PANE, 1, 90, 30),
-            WriteTerminal(PANE, 2, LinkInput("me", 7, b"lost")),
-            ResizeTerminal(PANE, 2, 1, 1),
-        )
-        assert sandbox.terminals[0].calls == [("write", "me", 5, b"ls"), ("resize", 90, 30)]
-
-    async def test_a_closed_one_is_silent(self, bench: Bench) -> None:
-        sandbox = await bench.awake()
-        bench.do(open_terminal(), CloseTerminal(BOX, PANE, 1))
-        sandbox.terminals[0].deliver(ENDED)
-        assert sandbox.terminals[0].calls == [("close",)]
-        assert sandbox.calls == []
-        assert bench.terminal_events() == []
-
-    async def test_closing_an_unknown_one_asks_its_sandbox(self, bench: Bench) -> None:
-        sandbox = await bench.awake()
-        bench.do(CloseTerminal(BOX, PANE, 1))
-        assert sandbox.calls == [("close_terminal", PANE)]
-
-    async def test_an_ended_one_is_forgotten_once(self, bench: Bench) -> None:
-        sandbox = await bench.awake()
-        bench.do(open_terminal())
-        sandbox.terminals[0].deliver(ENDED)
-        bench.do(ForgetTerminal(PANE, 1), ForgetTerminal(PANE, 1))
-        assert sandbox.terminals[0].calls == [("forget",)]
-
-    async def test_attaching_again_lets_the_old_link_go(self, bench: Bench) -> None:
-        sandbox = await bench.awake()
-        bench.do(open_terminal(1), open_terminal(1))
-        old, new = sandbox.terminals
-        old.deliver(InputAck("me", 1))
-        new.deliver(OPENED)
-        assert old.calls == [("detach",)]
-        assert bench.terminal_events() == [OPENED]
-
-    async def test_live_ones_are_counted(self, bench: Bench) -> None:
-        sandbox = await bench.awake()
-        bench.do(open_terminal(1), open_terminal(2), open_terminal(3))
-        assert bench.driver.live_terminals() == 0
-        for terminal in sandbox.terminals:
-            terminal.deliver(OPENED)
-        assert bench.driver.live_terminals() == 3
-        sandbox.terminals[0].deliver(ENDED)
-        sandbox.terminals[1].deliver(Lost("Gone."))
-        assert bench.driver.live_terminals() == 1
 
 
 class TestEnd:
