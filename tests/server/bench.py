@@ -11,7 +11,7 @@ from tests.server.kit import FakeProvider, FakeSandbox, FakeScreens, ScriptedHub
 from wormux.hub.effects import Effect, OpenTerminal, WakeSandbox
 from wormux.hub.inputs import ClientGone, Input, SandboxInput, ScreenInput, TerminalInput
 from wormux.ids import Channel, ConnectionId, PaneId, SandboxId, UserId
-from wormux.protocol.agent_link import Ended, Exit, Opened
+from wormux.protocol.agent_link import Attach, Ended, Exit, Opened
 from wormux.screen.port import Deliver
 from wormux.server.driver import Driver
 from wormux.server.telemetry import Counts
