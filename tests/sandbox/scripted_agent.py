@@ -67,6 +67,10 @@ class Peer:
     def send_bytes(self, data: bytes) -> None:
         self._writer.write(data)
 
+    def say_no_more(self) -> None:
+        """Close its own direction, after what was sent."""
+        self._writer.write_eof()
+
     def close(self) -> None:
         self._writer.close()
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,15 @@ import pytest
 from tests.sandbox.scripted_agent import OPENED, WELCOME, Peer, ScriptedAgent
 from wormux.errors import LinkError, SandboxError
 from wormux.ids import PaneId
-from wormux.limits import LINK_FRAME_BYTES, LINK_INPUT_BYTES, LINK_OUTPUT_BYTES
+from wormux.limits import (
+    ANSWERS_UNWRITTEN_BYTES,
+    LINK_FRAME_BYTES,
+    LINK_INPUT_BYTES,
+    LINK_OUTPUT_BYTES,
+)
 from wormux.protocol.agent_link import (
     HEADER,
+    Answer,
     Attach,
     Busy,
     Close,
@@ -41,9 +48,10 @@ from wormux.protocol.agent_link import (
     encode,
 )
 from wormux.sandbox import link as link_module
+from wormux.sandbox import wire as wire_module
 from wormux.sandbox.life import Life
 from wormux.sandbox.link import AgentMissing, ControlLink
-from wormux.sandbox.port import Lost, SandboxEvent
+from wormux.sandbox.port import Lost, SandboxEvent, TerminalEvent
 from wormux.testing.sandbox_conformance import Events, Pane, ignore, open_request
 
 ENDED = Ended(Exit(code=0), 0, {})
@@ -185,6 +193,7 @@ async def test_a_refusal_is_the_last_event(path: Path) -> None:
         Opened(7, 0, 0, True, {}, ()),
         Opened(7, 0, 0, True, {}, (SizeMark(0, 0, 24),)),
         Opened(7, 0, 9, True, {}, (SizeMark(1, 80, 24),)),
+        Opened(7, 0, 9, True, {}, OPENED.sizes, answered=10),
     ],
 )
 async def test_nonsense_in_answer_ends_the_link(path: Path, nonsense: Message) -> None:
@@ -276,6 +285,168 @@ async def test_a_dead_agent_is_named(path: Path) -> None:
         expected = Lost("The agent was killed by SIGKILL.", dead=True)
         assert await pane.events.next(Lost) == expected
         assert await rig.events.next(Lost) == expected
+
+
+# --- Answers -----------------------------------------------------------------------------------------------------
+
+
+async def test_answers_keep_their_place_among_the_input(path: Path) -> None:
+    async with rigged(path) as rig:
+        pane, peer = await rig.pane()
+        peer.send(replace(OPENED, answered=0))
+        await pane.opened()
+        pane.type(b"one")
+        pane.terminal.answer(5, b"\x1b[0n")
+        pane.type(b"two")
+        assert (await peer.next(Input)).data == b"one"
+        assert await peer.next(Answer) == Answer(5, b"\x1b[0n")
+        assert (await peer.next(Input)).data == b"two"
+
+
+async def test_what_is_too_much_of_an_answer_is_settled_without(path: Path) -> None:
+    async with rigged(path) as rig:
+        pane, peer = await rig.pane()
+        peer.send(replace(OPENED, answered=0))
+        await pane.opened()
+        pane.terminal.answer(5, bytes(ANSWERS_UNWRITTEN_BYTES))
+        pane.terminal.answer(6, bytes(ANSWERS_UNWRITTEN_BYTES + 1))
+        assert await peer.next(Answer) == Answer(5, bytes(ANSWERS_UNWRITTEN_BYTES))
+        assert await peer.next(Answer) == Answer(6, b"")
+
+
+async def test_an_agent_that_takes_no_answers_gets_none(path: Path) -> None:
+    async with rigged(path) as rig:
+        pane, peer = await rig.pane()
+        pane.terminal.answer(1, b"before it is known")
+        peer.send(OPENED)
+        assert (await pane.opened()).answered is None
+        pane.terminal.answer(2, b"known")
+        pane.type(b"input")
+        assert (await peer.next(Input)).data == b"input"
+
+
+# --- Holding -----------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_held_is_not_read(path: Path) -> None:
+    """From inside of `deliver`, too."""
+    size = 4_000_000
+    async with rigged(path) as rig:
+        events: Events[TerminalEvent] = Events()
+        held_at = 0
+
+        def deliver(event: TerminalEvent) -> None:
+            events(event)
+            if isinstance(event, Output) and not held_at:
+                terminal.hold(True)
+
+        def delivered() -> int:
+            return sum(len(event.data) for event in events.of(Output))
+
+        terminal = rig.control.terminal(open_request(), deliver)
+        peer = await rig.agent.accept("pane")
+        peer.send(OPENED, *[Output(b"x" * 1000)] * (size // 1000), SizeMark(size, 90, 20))
+        await events.next(Output)
+        await rig.open_pane(open_request("other"))
+        held_at = delivered()
+        assert held_at <= 256 * 1024, "more than one read"
+        await rig.open_pane(open_request("another"))
+        assert delivered() == held_at
+        terminal.hold(False)
+        await events.next(SizeMark)
+        assert delivered() == size
+
+
+async def test_what_is_held_before_the_answer_is_held_from_then_on(path: Path) -> None:
+    async with rigged(path) as rig:
+        pane, peer = await rig.pane()
+        pane.terminal.hold(True)
+        peer.send(OPENED)
+        await pane.opened()
+        peer.send(Output(b"x"))
+        await rig.open_pane(open_request("other"))
+        assert pane.events.all == [OPENED]
+        pane.terminal.hold(False)
+        await pane.events.next(Output)
+
+
+async def test_a_refusal_is_not_held(path: Path) -> None:
+    async with rigged(path) as rig:
+        pane, peer = await rig.pane()
+        pane.terminal.hold(True)
+        peer.send(Refused("No such shell."))
+        await pane.events.next(Refused)
+        assert await peer.closed() == []
+
+
+async def test_what_was_cut_while_held_is_known_on_release(path: Path) -> None:
+    async with rigged(path) as rig:
+        pane, peer = await rig.open_pane()
+        pane.terminal.hold(True)
+        peer.send(Output(b"x"))
+        peer.close()
+        await rig.open_pane(open_request("other"))
+        assert pane.events.all == [OPENED]
+        pane.terminal.hold(False)
+        assert await pane.events.next(Lost) == Lost("The link to the sandbox broke.")
+        assert pane.output == b"x"
+
+
+@pytest.mark.parametrize("is_watched_by_control", [True, False])
+async def test_an_agent_that_dies_while_held_is_named(path: Path, is_watched_by_control: bool) -> None:
+    command = [sys.executable, "-c", "import signal; signal.pause()"]
+    pid = os.posix_spawn(sys.executable, command, os.environ)  # noqa: ASYNC221 -- returns at once
+    async with rigged(path, lambda _: Life(pid)) as rig:
+        pane, peer = await rig.open_pane()
+        pane.terminal.hold(True)
+        peer.send(Output(b"last words"))
+        if not is_watched_by_control:
+            rig.peer.close()
+            assert not (await rig.events.next(Lost)).dead
+        os.kill(pid, signal.SIGKILL)
+        peer.close()
+        rig.peer.close()
+        assert await pane.events.next(Lost) == Lost("The agent was killed by SIGKILL.", dead=True)
+        assert pane.output == b"last words"
+
+
+async def test_holding_an_agent_that_is_dead_hides_nothing(path: Path) -> None:
+    command = [sys.executable, "-c", ""]
+    pid = os.posix_spawn(sys.executable, command, os.environ)  # noqa: ASYNC221 -- returns at once
+    life = Life(pid)
+    async with rigged(path, lambda _: life) as rig:
+        pane, peer = await rig.open_pane()
+        assert await life.wait(10)
+        pane.terminal.hold(True)
+        peer.close()
+        assert (await pane.events.next(Lost)).dead
+
+
+async def test_closing_what_is_held_lets_the_agent_finish(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire_module, "OPEN_WITHIN_S", 1000.0)
+    async with rigged(path) as rig:
+        pane, peer = await rig.open_pane()
+        pane.terminal.hold(True)
+        pane.terminal.close()
+        await peer.next(Close)
+        peer.send(*[Output(b"x" * 1000)] * 2000)
+        peer.say_no_more()
+        assert await peer.closed() == []
+        assert pane.events.all == [OPENED]
+
+
+async def test_what_has_ended_is_not_held(path: Path) -> None:
+    async with rigged(path) as rig:
+        pane, peer = await rig.open_pane()
+        peer.send(ENDED)
+        await pane.events.next(Ended)
+        pane.terminal.hold(True)
+        peer.say_no_more()
+        assert await peer.closed() == []
+        pane.terminal.forget()
+        assert await rig.peer.next(Forget) == Forget("pane-1")
 
 
 # --- Letting go of a pane ----------------------------------------------------------------------------------------

@@ -325,6 +325,86 @@ class SandboxConformance:
             for number in range(10):
                 assert pane.output.count(b"nr-%d-" % number) == 1
 
+    async def test_an_answer_is_typed_behind_the_input_before_it(self) -> None:
+        async with self.sandbox() as (_, sandbox, _):
+            pane = Pane(sandbox, open_request())
+            await pane.shows(b"$ ")
+            pane.type(b"echo fi''rst ")
+            pane.terminal.answer(await pane.position(), b"an''swer ")
+            pane.type(b"la''st\n")
+            await pane.shows(b"first answer last")
+
+    async def test_an_answer_is_given_once_whoever_gives_it(self) -> None:
+        async with self.sandbox() as (_, sandbox, _):
+            pane = Pane(sandbox, open_request(position=1000))
+            await pane.shows(b"$ ")
+            assert (await pane.opened()).answered == 1000
+            position = await pane.position()
+            pane.terminal.answer(position, b"echo nr''-1-\n")
+            pane.terminal.answer(position, b"echo nr''-2-\n")
+            await pane.shows(b"nr-1-")
+            pane.terminal.detach()
+            again = Pane(sandbox, Attach("pane-1", 1, 0))
+            assert (await again.opened()).answered == position
+            await again.shows(b"nr-1-")
+            later = await again.position()
+            again.terminal.answer(position - 1, b"echo nr''-3-\n")
+            again.terminal.answer(position, b"echo nr''-4-\n")
+            again.terminal.answer(later, b"echo nr''-5-\n")
+            again.terminal.answer(later, b"echo nr''-6-\n")
+            again.type(b"echo la''st\n")
+            await again.shows(b"last")
+            for number, is_answered in enumerate([True, False, False, False, True, False], 1):
+                assert (b"nr-%d-" % number in again.output) is is_answered
+
+    async def test_an_ended_terminal_is_not_answered(self) -> None:
+        async with self.sandbox() as (_, sandbox, _):
+            pane = Pane(sandbox, open_request())
+            await pane.shows(b"$ ")
+            pane.type(b"exit 7\n")
+            ended = await pane.events.next(Ended)
+            pane.terminal.answer(ended.position, b"answer")
+            pane.terminal.detach()
+            again = Pane(sandbox, Attach("pane-1", 1, 0))
+            assert await again.events.next(Ended) == ended
+            again.terminal.answer(ended.position, b"answer")
+            assert again.output == pane.output
+
+    async def test_what_is_held_is_not_heard_until_it_is_released(self) -> None:
+        async with self.sandbox() as (_, sandbox, _):
+            held, calm = Pane(sandbox, open_request("held")), Pane(sandbox, open_request("calm"))
+            await held.shows(b"$ ")
+            for _ in range(2):
+                held.terminal.hold(True)
+            held.type(b"echo la''ter\n")
+            calm.type(b"echo ca''lm\n")
+            await calm.shows(b"calm")
+            assert b"later" not in held.output
+            for _ in range(2):
+                held.terminal.hold(False)
+            await held.shows(b"later")
+
+    async def test_a_terminal_that_is_held_from_the_start_opens(self) -> None:
+        async with self.sandbox() as (_, sandbox, _):
+            pane = Pane(sandbox, open_request())
+            pane.terminal.hold(True)
+            await pane.opened()
+            pane.terminal.hold(False)
+            await pane.shows(b"$ ")
+            pane.type(b"exit 7\n")
+            await pane.events.next(Ended)
+            pane.terminal.hold(True)
+            pane.terminal.hold(False)
+
+    async def test_a_flood_that_is_held_can_be_closed(self) -> None:
+        async with self.sandbox() as (provider, sandbox, _):
+            pane = Pane(sandbox, open_request())
+            pane.type(b"while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done\n")
+            await pane.shows(b"\nxxxx")
+            pane.terminal.hold(True)
+            pane.terminal.close()
+            await self._terminals(provider, lambda terminals: terminals == ())
+
     async def test_a_flood_in_one_terminal_delays_no_other(self) -> None:
         async with self.sandbox() as (_, sandbox, _):
             flood = Pane(sandbox, open_request("flood"))
@@ -350,6 +430,8 @@ class SandboxConformance:
             assert [len(probe.all) for probe in (closed.events, detached.events, events)] == counts
             for terminal in (closed.terminal, detached.terminal):
                 terminal.write(CLIENT, 0, b"x")
+                terminal.answer(1, b"x")
+                terminal.hold(True)
                 terminal.resize(90, 20)
                 terminal.forget()
                 terminal.close()
@@ -428,6 +510,18 @@ class SandboxConformance:
             assert await provider.find(BOX, ignore) is None
             again = await provider.start(BOX, ignore)
             await Pane(again, open_request()).opened()
+
+    async def test_an_agent_that_is_killed_while_held_is_known_to_be_dead(self) -> None:
+        async with self.sandbox() as (provider, sandbox, events):
+            flood, quiet = Pane(sandbox, open_request("flood")), Pane(sandbox, open_request("quiet"))
+            flood.type(b"while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done\n")
+            await flood.shows(b"\nxxxx")
+            await quiet.opened()
+            for pane in (flood, quiet):
+                pane.terminal.hold(True)
+            self.kill_agent(provider, sandbox)
+            for probe in (flood.events, quiet.events, events):
+                assert (await probe.next(Lost)).dead
 
     async def test_starting_right_after_a_kill_ends_in_a_new_agent(self) -> None:
         async with self.sandbox() as (provider, sandbox, events):
