@@ -70,3 +70,16 @@ export function browserEnvironment(): Environment {
     storeClientId: remember,
   };
 }
+
+/** `back` runs whenever the network or the person may have come back: what was given up or trusted is looked at anew. */
+export function watchReturn(back: () => void): void {
+  window.addEventListener("online", back);
+  // A page from the browser's cache, and one that was frozen.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) back();
+  });
+  document.addEventListener("resume", back);
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible") back();
+  });
+}

@@ -2,7 +2,7 @@
 
 import { createRoot } from "react-dom/client";
 import { createCore } from "./core/core";
-import { browserEnvironment } from "./environment";
+import { browserEnvironment, watchReturn } from "./environment";
 import "@xterm/xterm/css/xterm.css";
 import "./styles/page.css";
 import { currentTheme } from "./terminal/theme";
@@ -38,10 +38,7 @@ window.matchMedia("(prefers-color-scheme: light)").addEventListener("change", ()
   page.registry.setTheme(currentTheme());
   updateClient();
 });
-window.addEventListener("online", () => core.tryNow());
-document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible") core.tryNow();
-});
+watchReturn(() => core.tryNow());
 
 const root = document.getElementById("root");
 if (root === null) throw new Error("The page has no place for the app.");

@@ -122,7 +122,7 @@ export interface Core {
 
   start(size: { width: number; height: number }, colors: Colors | null): void;
   stop(): void;
-  /** "Try now", also on `online` and when the page becomes visible. */
+  /** "Try now", also when the network or the person is back: looks whether the connection lives, or connects. */
   tryNow(): void;
 
   /** Output of the pane goes to `sink` from now on; asks the server for a redraw if bytes were missed. */

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { CONTROL_CHANNEL } from "../protocol/wire";
 import { retryDelayMs } from "./backoff";
-import { CONNECT_WITHIN_MS } from "./connection";
-import { BEAT_MS, SILENCE_IN_DOUBT_MS, SILENCE_MS } from "./heartbeat";
-import { SimEnvironment } from "./testing/environment";
-import { bytes, control, Script, stateOf, updateOf } from "./testing/script";
+import { CONNECT_WITHIN_MS, HURRY_EVERY_MS, STALE_ATTEMPT_MS } from "./connection";
+import { BEAT_MS, SILENCE_IN_DOUBT_MS, SILENCE_MS, TICK_MS } from "./heartbeat";
+import { SimEnvironment, type SimSocket } from "./testing/environment";
+import { bytes, control, readControl, replayOf, Script, stateOf, string, updateOf } from "./testing/script";
 
 function greeted(): Script {
   const script = new Script();
@@ -194,7 +195,7 @@ describe("a dead connection", () => {
       pong(script);
       script.frames();
       script.environment.sleep(3_600_000, wentOn);
-      script.environment.advance(wentOn ? 0 : BEAT_MS);
+      script.environment.advance(wentOn ? 0 : TICK_MS);
       expect(script.frames().length).toBeGreaterThan(0);
       expect(status(script)).toBe("connected");
       script.environment.advance(SILENCE_IN_DOUBT_MS);
@@ -235,6 +236,256 @@ describe("a dead connection", () => {
     dead?.end(4401);
     expect(status(script)).toBe("connecting");
     expect(script.core.model().tabs.map((tab) => tab.focus)).toEqual(["a"]);
+  });
+});
+
+/** A line that carries frames both ways while it is whole, and says nothing at all when it is not. */
+class Line {
+  whole = true;
+  readonly script: Script;
+  pings = 0;
+  connects = 0;
+  /** What the server took, over all connections. */
+  input = "";
+
+  constructor(environment = new SimEnvironment()) {
+    this.script = new Script(environment);
+    environment.onConnect = (socket) => {
+      this.connects += 1;
+      if (!this.whole) return;
+      environment.setTimer(() => socket.open(), 20);
+      socket.onFrame = (frame) => {
+        if (this.whole) environment.setTimer(() => this.#heard(socket, frame), 20);
+      };
+    };
+    this.script.start();
+    environment.advance(1000);
+  }
+
+  #heard(socket: SimSocket, frame: Uint8Array): void {
+    const say = (message: Parameters<typeof control>[0]) => {
+      if (this.whole && !socket.closed) socket.receive(control(message));
+    };
+    if (frame[0] !== CONTROL_CHANNEL) {
+      this.input += string(frame.subarray(1));
+      say({ type: "input_ack", paneId: "a", position: this.input.length });
+      return;
+    }
+    const message = readControl(frame);
+    if (message.type === "ping") {
+      this.pings += 1;
+      say({ type: "pong", time: message.time, now: this.script.environment.wallNow() });
+    }
+    if (message.type === "connect") {
+      say(stateOf(["a"], { rev: this.connects, input: { a: this.input.length } }));
+      say(replayOf("a", 0));
+    }
+  }
+}
+
+describe("a line that breaks without a word", () => {
+  const NOTICED_WITHIN_MS = BEAT_MS + SILENCE_MS;
+
+  test.each([0, 1, 4999, 9999, 10_001, 12_345])("is noticed within 20 s, broken at %i ms", (ms) => {
+    const line = new Line();
+    const { environment } = line.script;
+    environment.advance(ms);
+    line.whole = false;
+    environment.advance(NOTICED_WITHIN_MS + TICK_MS);
+    expect(status(line.script)).toBe("connecting");
+    expect(environment.sockets[0]?.closed).toBe(true);
+    line.whole = true;
+    environment.advance(CONNECT_WITHIN_MS + 3000);
+    expect(status(line.script)).toBe("connected");
+  });
+
+  test.each(["online", "visible"])("is noticed within 6 s when the page hears that it is %s", () => {
+    const line = new Line();
+    const { environment } = line.script;
+    environment.advance(3210);
+    line.whole = false;
+    line.script.core.tryNow();
+    environment.advance(SILENCE_IN_DOUBT_MS + TICK_MS);
+    expect(status(line.script)).toBe("connecting");
+    line.whole = true;
+    environment.advance(STALE_ATTEMPT_MS + 1);
+    line.script.core.tryNow();
+    environment.advance(100);
+    expect(status(line.script)).toBe("connected");
+  });
+
+  test.each([true, false])("is noticed within 7 s of waking (the clock went on: %s)", (wentOn) => {
+    const line = new Line();
+    const { environment } = line.script;
+    line.whole = false;
+    environment.sleep(8 * 3_600_000, wentOn);
+    environment.advance(TICK_MS + SILENCE_IN_DOUBT_MS + TICK_MS);
+    expect(status(line.script)).toBe("connecting");
+  });
+
+  test("loses nothing that was typed meanwhile, and types nothing twice", () => {
+    const line = new Line();
+    const { environment, core } = line.script;
+    core.type("a", bytes("one "));
+    environment.advance(100);
+    line.whole = false;
+    core.type("a", bytes("two "));
+    environment.advance(9000);
+    core.type("a", bytes("three "));
+    environment.advance(NOTICED_WITHIN_MS - 9000);
+    core.type("a", bytes("four"));
+    line.whole = true;
+    core.tryNow();
+    environment.advance(STALE_ATTEMPT_MS);
+    core.tryNow();
+    environment.advance(100);
+    expect(status(line.script)).toBe("connected");
+    expect(line.input).toBe("one two three four");
+    expect(core.pane("a")).toMatchObject({ unacked: 0, discarded: [] });
+  });
+
+  test("is replaced seldom while nothing comes of it", () => {
+    const line = new Line();
+    const { environment } = line.script;
+    line.whole = false;
+    environment.advance(600_000);
+    // Each attempt is given up after 15 s, and waited behind for up to 30 s.
+    expect(line.connects).toBeLessThan(30);
+  });
+});
+
+describe("a line that is whole", () => {
+  test("is never replaced, and asked every ten seconds", () => {
+    const line = new Line();
+    line.script.environment.advance(3_600_000);
+    expect(line.connects).toBe(1);
+    expect(line.pings).toBeLessThan(365);
+  });
+
+  test("is not replaced while bytes flow, though no answer to a ping gets through", () => {
+    const script = greeted();
+    script.say(replayOf("a", 0));
+    for (let count = 0; count < 60; count++) {
+      script.environment.advance(4000);
+      script.core.tryNow();
+      script.output(0, "x");
+    }
+    expect(script.environment.sockets.length).toBe(1);
+  });
+
+  test("is not replaced because the page is throttled to a timer a minute", () => {
+    const line = new Line();
+    line.script.environment.timerGrainMs = 60_000;
+    line.script.environment.advance(10_000);
+    // The line is the network, which nobody throttles.
+    const { script } = line;
+    for (let minute = 0; minute < 120; minute++) {
+      const before = script.environment.sockets.length;
+      script.environment.advance(60_000);
+      pong(script);
+      expect(script.environment.sockets.length).toBe(before);
+    }
+    expect(line.connects).toBe(1);
+  });
+
+  test.each([5500, 20_000, 120_000])("is not replaced because the page stalled for %i ms", (ms) => {
+    const script = greeted();
+    pong(script);
+    for (let count = 0; count < 20; count++) {
+      script.environment.advance(BEAT_MS - 1);
+      // What was due fires first, then comes what arrived meanwhile.
+      script.environment.sleep(ms, true);
+      script.environment.advance(0);
+      expect(status(script)).toBe("connected");
+      pong(script);
+    }
+    expect(script.environment.sockets.length).toBe(1);
+  });
+
+  test("is not replaced because the page stalls again and again while an answer is on its way", () => {
+    const script = greeted();
+    pong(script);
+    script.environment.advance(BEAT_MS + SILENCE_MS - TICK_MS);
+    for (let count = 0; count < 2; count++) {
+      script.environment.sleep(6000, true);
+      script.environment.advance(0);
+    }
+    expect(status(script)).toBe("connected");
+    pong(script);
+    script.environment.advance(SILENCE_IN_DOUBT_MS);
+    expect(status(script)).toBe("connected");
+  });
+
+  test("is asked no more than once a second, however often the page comes and goes", () => {
+    const script = greeted();
+    script.frames();
+    for (let count = 0; count < 1000; count++) script.core.tryNow();
+    expect(script.frames().length).toBe(0);
+    pong(script);
+    for (let count = 0; count < 1000; count++) script.core.tryNow();
+    expect(script.frames().length).toBe(1);
+  });
+});
+
+test("a page that is throttled for good finds a dead line as well", () => {
+  const line = new Line();
+  line.script.environment.timerGrainMs = 60_000;
+  line.whole = false;
+  line.script.environment.advance(5 * 60_000);
+  expect(line.connects).toBeGreaterThan(1);
+});
+
+describe("coming back", () => {
+  function waitingLong(): Script {
+    const script = greeted();
+    for (let count = 0; count < 8; count++) {
+      script.environment.socket.end(1006);
+      const { connection } = script.core.model();
+      if (connection.status !== "waiting") throw new Error(connection.status);
+      if (count < 7) script.environment.advance(connection.retryAt - script.environment.now());
+    }
+    return script;
+  }
+
+  test.each([true, false])(
+    "happens on waking, not at the end of the wait (the clock went on: %s)",
+    (wentOn) => {
+      const script = waitingLong();
+      const before = script.environment.sockets.length;
+      script.environment.sleep(6000, wentOn);
+      script.environment.advance(TICK_MS);
+      expect(script.environment.sockets.length).toBe(before + 1);
+      expect(script.core.model().connection).toEqual({ status: "connecting", attempt: 1 });
+    },
+  );
+
+  test("does not wait for an attempt that began on the network of before", () => {
+    const script = waitingLong();
+    script.core.tryNow();
+    const before = script.environment.sockets.length;
+    script.environment.advance(STALE_ATTEMPT_MS);
+    script.core.tryNow();
+    expect(script.environment.sockets.length).toBe(before);
+    script.environment.advance(1);
+    script.core.tryNow();
+    expect(script.environment.sockets.length).toBe(before + 1);
+    expect(script.environment.sockets.at(-2)?.closed).toBe(true);
+    expect(status(script)).toBe("connecting");
+  });
+
+  test("is no storm when the network comes and goes", () => {
+    const environment = new SimEnvironment();
+    const script = new Script(environment);
+    script.start();
+    script.greet(stateOf(["a"]));
+    environment.onConnect = (socket) => environment.setTimer(() => socket.end(1006), 1);
+    environment.socket.end(1006);
+    for (let count = 0; count < 10_000; count++) {
+      environment.advance(1);
+      script.core.tryNow();
+    }
+    expect(environment.sockets.length).toBeLessThan(10_000 / HURRY_EVERY_MS + 3);
+    expect(environment.sockets.length).toBeGreaterThan(10);
   });
 });
 

@@ -6,10 +6,16 @@
 import { CloseCode } from "../protocol/wire";
 import type { ConnectionView, Environment, Socket } from "./api";
 import { retryDelayMs } from "./backoff";
-import { Heartbeat } from "./heartbeat";
+import { elapsedMs, type Instant, instantOf } from "./clock";
+import { Heartbeat, TICK_MS } from "./heartbeat";
+import { Ticker } from "./ticker";
 
 /** From the start of an attempt until `state`; a connection that is never refused would wait for minutes. */
 export const CONNECT_WITHIN_MS = 15_000;
+/** An attempt that takes longer may be lost with the network that it began on: a new one is the better bet. */
+export const STALE_ATTEMPT_MS = 2_000;
+/** Between attempts that a reason to hurry makes, however often there is one. */
+export const HURRY_EVERY_MS = 500;
 
 export interface ConnectionPort {
   /** The socket is open; the first message is the caller's. */
@@ -43,8 +49,12 @@ export class Connection {
   #attempt = 1;
   /** The attempt that a refused connection goes on with, although `state` had come. */
   #attemptIfRefused = 1;
+  #attemptedAt: Instant;
+  #hurriedAtMs = Number.NEGATIVE_INFINITY;
   #cancelTimer: () => void = () => {};
   readonly #heartbeat: Heartbeat;
+  /** Runs as long as there is a connection or a wish for one. */
+  readonly #ticker: Ticker;
 
   constructor(
     private readonly environment: Environment,
@@ -53,6 +63,11 @@ export class Connection {
     this.#heartbeat = new Heartbeat(environment, {
       ping: (timeMs) => port.ping(timeMs),
       dead: () => this.#end(() => this.#connect()),
+    });
+    this.#attemptedAt = instantOf(environment);
+    this.#ticker = new Ticker(environment, TICK_MS, (late) => {
+      this.#heartbeat.tick(late);
+      if (late) this.hurry();
     });
   }
 
@@ -65,20 +80,26 @@ export class Connection {
     this.#running = true;
     this.#attempt = 1;
     this.#attemptIfRefused = 1;
+    this.#ticker.start();
     this.#connect();
   }
 
   stop(): void {
     if (!this.#running) return;
     this.#running = false;
+    this.#ticker.stop();
     this.#end(() => this.#show({ status: "connecting", attempt: 1 }));
   }
 
-  tryNow(): void {
-    if (this.#view.status === "connected") this.#heartbeat.check();
-    if (!this.#running || this.#view.status !== "waiting") return;
-    this.#attempt = 1;
-    this.#connect();
+  /** A person, the network or the clock gives a reason to look now rather than later. */
+  hurry(): void {
+    if (!this.#running) return;
+    const { status } = this.#view;
+    if (status === "connected") this.#heartbeat.check();
+    else if (status === "waiting") this.#hurryAttempt(() => this.#connect());
+    else if (status === "connecting" && this.#isStale()) {
+      this.#hurryAttempt(() => this.#end(() => this.#connect()));
+    }
   }
 
   send(frame: Uint8Array): void {
@@ -106,8 +127,27 @@ export class Connection {
     this.#end(() => this.#retry(Math.max(this.#attempt, this.#attemptIfRefused)));
   }
 
+  /** At once, or as soon as the last hurry is long enough ago. */
+  #hurryAttempt(connect: () => void): void {
+    const now = this.environment.now();
+    const waitMs = this.#hurriedAtMs + HURRY_EVERY_MS - now;
+    if (waitMs <= 0) {
+      this.#hurriedAtMs = now;
+      this.#attempt = 1;
+      connect();
+    } else if (this.#view.status === "waiting" && this.#view.retryAt > now + waitMs) {
+      this.#hurriedAtMs = now + waitMs;
+      this.#wait(waitMs);
+    }
+  }
+
+  #isStale(): boolean {
+    return elapsedMs(this.#attemptedAt, instantOf(this.environment)) > STALE_ATTEMPT_MS;
+  }
+
   #connect(): void {
     this.#cancelTimer();
+    this.#attemptedAt = instantOf(this.environment);
     this.#attempt = Math.max(1, this.#attempt);
     this.#show({ status: "connecting", attempt: this.#attempt });
     this.#generation += 1;
@@ -139,11 +179,16 @@ export class Connection {
   #closed(code: number): void {
     const greeted = this.#view.status === "connected";
     this.#end(() => {
-      if (code === CloseCode.NOT_AUTHENTICATED) this.#show({ status: "unauthorized" });
+      if (code === CloseCode.NOT_AUTHENTICATED) this.#giveUp();
       else if (code === CloseCode.TAKEN_OVER) this.#takenOver(greeted);
       else if (REFUSALS.has(code)) this.#retry(Math.max(this.#attempt, this.#attemptIfRefused));
       else this.#retry(this.#attempt);
     });
+  }
+
+  #giveUp(): void {
+    this.#ticker.stop();
+    this.#show({ status: "unauthorized" });
   }
 
   /** At once under a new id, which nobody else has; more slowly if even that is taken over before it was whole. */
@@ -170,9 +215,13 @@ export class Connection {
   /** `failed` is the number of the attempt that failed, 0 for a connection that was whole. */
   #retry(failed: number): void {
     this.#attempt = failed + 1;
-    const delayMs = retryDelayMs(this.#attempt, this.environment.random());
-    this.#cancelTimer = this.environment.setTimer(() => this.#connect(), delayMs);
-    this.#show({ status: "waiting", retryAt: this.environment.now() + delayMs, attempt: this.#attempt });
+    this.#wait(retryDelayMs(this.#attempt, this.environment.random()));
+  }
+
+  #wait(ms: number): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.environment.setTimer(() => this.#connect(), ms);
+    this.#show({ status: "waiting", retryAt: this.environment.now() + ms, attempt: this.#attempt });
   }
 
   #show(view: ConnectionView): void {

@@ -111,7 +111,7 @@ class PageCore implements Core {
   }
 
   tryNow(): void {
-    this.#store.change(() => this.#connection.tryNow());
+    this.#store.change(() => this.#connection.hurry());
   }
 
   attach(id: PaneId, sink: TerminalSink): () => void {

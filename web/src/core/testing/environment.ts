@@ -51,6 +51,8 @@ export class SimEnvironment implements Environment {
   /** Called with every new socket, before the core has it. */
   onConnect: (socket: SimSocket) => void = () => {};
   storedId: string | null = null;
+  /** Timers fire only at whole multiples of it, as in a page that is throttled. */
+  timerGrainMs = 1;
   #nowMs = 1_000;
   #wallMs = 1_700_000_000_000;
   #timers: Timer[] = [];
@@ -78,7 +80,8 @@ export class SimEnvironment implements Environment {
 
   setTimer(callback: () => void, ms: number): () => void {
     this.#made += 1;
-    const timer = { atMs: this.#nowMs + ms, order: this.#made, callback };
+    const atMs = Math.ceil((this.#nowMs + ms) / this.timerGrainMs) * this.timerGrainMs;
+    const timer = { atMs, order: this.#made, callback };
     this.#timers.push(timer);
     return () => {
       this.#timers = this.#timers.filter((other) => other !== timer);
@@ -119,7 +122,7 @@ export class SimEnvironment implements Environment {
     this.#moveTo(untilMs);
   }
 
-  /** The machine sleeps: time is over at once, and what was due meanwhile fires late. */
+  /** The machine sleeps, or the page stalls: time is over at once, and what was due meanwhile fires late. */
   sleep(ms: number, monotonicToo: boolean): void {
     this.#wallMs += ms;
     if (monotonicToo) this.#nowMs += ms;
