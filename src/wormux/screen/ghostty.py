@@ -15,6 +15,7 @@ from wormux.limits import MAX_COLS, MAX_ROWS, MIN_COLS, MIN_ROWS
 from wormux.screen.answers import configure
 from wormux.screen.library import Terminal
 from wormux.screen.port import Match, Redraw, Screen
+from wormux.screen.text import find, plain_text
 
 _CHECKPOINT: Final = struct.Struct("<4sHI")
 """Magic, version, and the length of what follows when it is inflated."""
@@ -80,10 +81,10 @@ class GhosttyScreen(Screen):
         return _CHECKPOINT.pack(_MAGIC, _VERSION, len(snapshot)) + zlib.compress(snapshot, 1)
 
     def text(self, *, scrollback: bool = False) -> str:
-        raise NotImplementedError
+        return plain_text(self._terminal, scrollback=scrollback)
 
     def find(self, pattern: str, *, case_sensitive: bool = False, limit: int = 1000) -> list[Match]:
-        raise NotImplementedError
+        return find(self._terminal, pattern, case_sensitive=case_sensitive, limit=limit)
 
     @property
     def title(self) -> str:

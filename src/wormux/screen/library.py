@@ -23,7 +23,11 @@ _lib: Any = getattr(_raw, "lib", None)
 
 _SUCCESS: Final = 0
 _INVALID_VALUE: Final = -2
+_OUT_OF_SPACE: Final = -3
 _CELL_PX = (round(CELL_WIDTH_PX), round(CELL_HEIGHT_PX))
+_CLUSTER_POINTS: Final = 16
+"""Code points of one cell that are read at once; there are seldom more."""
+_UNREADABLE: Final = "The screen's text cannot be read"
 _GRID_REF = "GhosttyResult(*)(GhosttyTerminal, GhosttyPointS, GhosttyGridRef*)"
 """The C type of `ghostty_terminal_grid_ref`, its union replaced by a struct of the same layout: cffi cannot pass
 unions by value."""
@@ -189,26 +193,54 @@ class Terminal:
         finally:
             _lib.ghostty_free(_ffi.NULL, start[0], length[0])
 
-    def plain_text(self, *, scrollback: bool, unwrap: bool) -> str:
-        """What it shows, one line per row, without blanks at their ends; `unwrap` joins rows that were wrapped."""
+    def row_texts(self, *, scrollback: bool) -> list[str]:
+        """What each row holds, up to the last that is not blank: blanks that were written are there, at the end of a
+        row too, and the others only between what was."""
+        above = self.scrollback_rows
         selection = _sized("GhosttySelection")
-        tag = _lib.GHOSTTY_POINT_TAG_SCREEN if scrollback else _lib.GHOSTTY_POINT_TAG_ACTIVE
-        above = self.scrollback_rows if scrollback else 0
-        selection.start = self._grid_ref(tag, 0, 0)
-        selection.end = self._grid_ref(tag, self.cols - 1, above + self.rows - 1)
+        selection.start = self._grid_ref(0, 0 if scrollback else above)
+        selection.end = self._grid_ref(self.cols - 1, above + self.rows - 1)
         options = _sized("GhosttyTerminalSelectionFormatOptions")
         options.emit = _lib.GHOSTTY_FORMATTER_FORMAT_PLAIN
-        options.unwrap, options.trim, options.selection = unwrap, True, selection
+        options.unwrap, options.trim, options.selection = False, False, selection
         start = _ffi.new("uint8_t**")
         length = _ffi.new("size_t*")
         _check(
             _lib.ghostty_terminal_selection_format_alloc(self._handle, _ffi.NULL, options[0], start, length),
-            "The screen's text cannot be read",
+            _UNREADABLE,
         )
         try:
-            return bytes(_ffi.buffer(start[0], length[0])).decode("utf-8", "replace")
+            text = bytes(_ffi.buffer(start[0], length[0])).decode("utf-8", "replace")
         finally:
             _lib.ghostty_free(_ffi.NULL, start[0], length[0])
+        return text.split("\n")
+
+    def goes_on(self, y: int) -> bool:
+        """Whether a line that was begun above goes on in this row; 0 is the oldest row of the scrollback."""
+        # Neither mark is always taken away: lines that are deleted leave the first, erasing leaves the second.
+        return y > 0 and self._row_mark(y, "WRAP_CONTINUATION") and self._row_mark(y - 1, "WRAP")
+
+    def row_cells(self, y: int) -> list[tuple[str, int]]:
+        """The text of each cell of a row, and its width: 0 for what belongs to the wide character before or behind it.
+        A blank cell is a space."""
+        ref = _ffi.new("GhosttyGridRef*", self._grid_ref(0, y))
+        cell, wide = _ffi.new("GhosttyCell*"), _ffi.new("GhosttyCellWide*")
+        points, count = _ffi.new("uint32_t[]", _CLUSTER_POINTS), _ffi.new("size_t*")
+        cells = []
+        for ref.x in range(self.cols):
+            _check(_lib.ghostty_grid_ref_cell(ref, cell), _UNREADABLE)
+            _check(_lib.ghostty_cell_get(cell[0], _lib.GHOSTTY_CELL_DATA_WIDE, wide), _UNREADABLE)
+            if wide[0] in (_lib.GHOSTTY_CELL_WIDE_SPACER_TAIL, _lib.GHOSTTY_CELL_WIDE_SPACER_HEAD):
+                cells.append(("", 0))
+                continue
+            result = _lib.ghostty_grid_ref_graphemes(ref, points, len(points), count)
+            if result == _OUT_OF_SPACE:
+                points = _ffi.new("uint32_t[]", count[0])
+                result = _lib.ghostty_grid_ref_graphemes(ref, points, len(points), count)
+            _check(result, _UNREADABLE)
+            text = "".join(map(chr, points[0 : count[0]])) if count[0] else " "
+            cells.append((text, 2 if wide[0] == _lib.GHOSTTY_CELL_WIDE_WIDE else 1))
+        return cells
 
     def close(self) -> None:
         """Nothing else may be called after this."""
@@ -216,13 +248,20 @@ class Terminal:
             _lib.ghostty_terminal_free(self._handle)
             self._handle = None
 
-    def _grid_ref(self, tag: int, x: int, y: int) -> Any:
+    def _grid_ref(self, x: int, y: int) -> Any:
         point = _ffi.new("GhosttyPointS*")
-        point.tag, point.value.x, point.value.y = tag, x, y
+        point.tag, point.value.x, point.value.y = _lib.GHOSTTY_POINT_TAG_SCREEN, x, y
         ref = _sized("GhosttyGridRef")
         call = _raw.union_fn("ghostty_terminal_grid_ref", _GRID_REF)
-        _check(call(self._handle, point[0], ref), "The screen's text cannot be read")
+        _check(call(self._handle, point[0], ref), _UNREADABLE)
         return ref[0]
+
+    def _row_mark(self, y: int, mark: str) -> bool:
+        ref = _ffi.new("GhosttyGridRef*", self._grid_ref(0, y))
+        row, found = _ffi.new("GhosttyRow*"), _ffi.new("bool*")
+        _check(_lib.ghostty_grid_ref_row(ref, row), _UNREADABLE)
+        _check(_lib.ghostty_row_get(row[0], getattr(_lib, f"GHOSTTY_ROW_DATA_{mark}"), found), _UNREADABLE)
+        return bool(found[0])
 
     def _set(self, option: str, value: Any) -> None:
         number = getattr(_lib, f"GHOSTTY_TERMINAL_OPT_{option}")
