@@ -76,7 +76,8 @@ class Flow:
             self._send_some(connection, pane, view, room)
             self._tell_size(connection, pane, view)
         view.behind = False
-        connection.waiting.pop(pane.id, None)
+        if view.wanted_lines is None:
+            connection.waiting.pop(pane.id, None)
 
     def acknowledged(self, connection: Connection, pane: Pane, position: int) -> None:
         """With `flow`: the client has drawn all output before `position`."""

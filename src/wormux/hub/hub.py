@@ -371,6 +371,8 @@ class Hub:
         pane = self._world.panes.get(event.pane_id)
         if pane is None or pane.screen is None or pane.screen.epoch != event.epoch:
             return  # of an old epoch
+        if not isinstance(event.event, screen_link.Unreadable | screen_link.ScreenGone):
+            pane.screens_lost = 0
         match event.event:
             case screen_link.Fed(position):
                 self._screens.fed(pane, position)

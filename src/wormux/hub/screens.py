@@ -65,7 +65,6 @@ class Screens:
         screen = pane.screen
         if screen is not None:
             screen.done = max(screen.done, min(position, screen.position))
-            pane.screens_lost = 0
             self._hold(pane, screen)
 
     def recolor(self, pane: Pane) -> None:
