@@ -5,8 +5,8 @@ import random
 import pytest
 
 from wormux.agent.inputs import Inputs
-from wormux.limits import AGENT_CLIENTS_PER_PANE, AGENT_UNWRITTEN_BYTES
-from wormux.protocol.agent_link import Input
+from wormux.limits import AGENT_CLIENTS_PER_PANE, AGENT_UNWRITTEN_BYTES, ANSWERS_UNWRITTEN_BYTES
+from wormux.protocol.agent_link import Answer, Input
 
 
 def write_all(inputs: Inputs) -> bytes:
@@ -92,6 +92,41 @@ def test_refuses_more_than_a_server_may_send() -> None:
     with pytest.raises(ValueError, match="More input"):
         inputs.take(Input("a", AGENT_UNWRITTEN_BYTES, b"x"))
     assert inputs.taken == {"a": AGENT_UNWRITTEN_BYTES}
+
+
+def test_answers_go_behind_what_waits_and_are_no_input() -> None:
+    inputs = Inputs(answered=10)
+    inputs.take(Input("a", 0, b"one"))
+    inputs.answer(Answer(11, b"<answer>"))
+    inputs.take(Input("a", 3, b"two"))
+    inputs.wrote(3)
+    inputs.wrote(4)
+    assert (inputs.unwritten, inputs.news()) == (3, {"a": 3})
+    assert write_all(inputs) == b"wer>two"
+    assert (inputs.taken, inputs.written) == ({"a": 6}, {"a": 6})
+
+
+def test_a_position_is_answered_once() -> None:
+    inputs = Inputs(answered=10)
+    for position in (9, 10, 12, 12, 11, 13):
+        inputs.answer(Answer(position, b"<%d>" % position))
+    assert write_all(inputs) == b"<12><13>"
+    assert inputs.answered == 13
+
+
+def test_a_program_that_reads_no_answers_is_not_owed_more_and_more() -> None:
+    inputs = Inputs(answered=0)
+    inputs.take(Input("a", 0, bytes(AGENT_UNWRITTEN_BYTES)))
+    inputs.answer(Answer(1, b"x" * (ANSWERS_UNWRITTEN_BYTES - 2)))
+    inputs.answer(Answer(2, b"yyy"))
+    inputs.answer(Answer(3, b"zz"))
+    assert inputs.answered == 3
+    assert write_all(inputs)[AGENT_UNWRITTEN_BYTES:].lstrip(b"x") == b"zz"
+    inputs.answer(Answer(4, bytes(ANSWERS_UNWRITTEN_BYTES)))
+    inputs.answer(Answer(5, b"x"))
+    inputs.drop()
+    inputs.answer(Answer(6, bytes(ANSWERS_UNWRITTEN_BYTES)))
+    assert len(write_all(inputs)) == ANSWERS_UNWRITTEN_BYTES
 
 
 def test_every_byte_once_whatever_is_repeated() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from wormux.limits import AGENT_LOG_BYTES, LINK_FRAME_BYTES, LINK_OUTPUT_BYTES
+from wormux.limits import AGENT_LOG_BYTES, ANSWERS_UNWRITTEN_BYTES, LINK_FRAME_BYTES, LINK_OUTPUT_BYTES
 from wormux.protocol.agent_link import (
     HEADER,
+    Answer,
     Attach,
     Ended,
     Hello,
@@ -22,6 +23,7 @@ from wormux.protocol.agent_link import (
     Output,
     Refused,
     Resize,
+    SizeMark,
     Sleep,
     encode,
 )
@@ -208,6 +210,88 @@ def test_input_that_was_never_written_is_not_said_to_be(agent: Agent) -> None:
     assert 0 < pane.next(Ended).inputs["client"] < 500_000
 
 
+# --- Answers to queries --------------------------------------------------------------------------------------
+
+SLOW_READER = """
+import os, sys, time, tty
+tty.setraw(0)
+os.write(1, b"?" * 1000 + b"waiting")
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+with open(sys.argv[2], "wb", buffering=0) as file:
+    while True:
+        data = os.read(0, 700)
+        file.write(data)
+        if data.endswith(b"!"):
+            break
+os.write(1, b"complete")
+"""
+"""Reads nothing until a file is there, then little at a time."""
+
+
+def open_slow_reader(agent: Agent, go: Path, target: Path) -> Pane:
+    pane = agent.open(argv=("/usr/bin/env", "python3", "-I", "-c", SLOW_READER, str(go), str(target)))
+    pane.await_output(b"waiting")
+    return pane
+
+
+def test_input_and_answers_keep_their_order_over_cuts(agent: Agent, tmp_path: Path) -> None:
+    """Each new server begins again somewhere in what was taken already."""
+    rng = random.Random(6)
+    go, target = tmp_path / "go", tmp_path / "received"
+    script: list[Input | Answer] = []
+    at = 0
+    for number in range(200):
+        data = b"%d," % number * rng.randrange(1, 400)
+        script += [Input("client", at, data), Answer(3 * number + 1, b"<%d>" % number)]
+        at += len(data)
+    script.append(Input("client", at, b"!"))
+    pane = open_slow_reader(agent, go, target)
+    taken = 0
+    for _ in range(10):
+        pane.send(*script[rng.randint(0, taken) : taken + rng.randrange(30)], Resize(80, 24))
+        if rng.random() < 0.5:
+            pane.next(SizeMark)
+        pane.close()
+        pane = agent.attach()
+        opened = pane.await_opened()
+        whole = [is_taken(message, opened) for message in script]
+        taken = sum(whole)
+        assert whole == sorted(whole, reverse=True), "something was overtaken"
+        if taken > len(script) // 4:
+            go.touch()
+    assert taken > 0
+    go.touch()
+    pane.send(*script)
+    pane.await_output(b"complete")
+    assert target.read_bytes() == b"".join(message.data for message in script)
+
+
+def is_taken(message: Input | Answer, opened: Opened) -> bool:
+    if isinstance(message, Input):
+        return opened.inputs.get("client", 0) >= message.position + len(message.data)
+    assert opened.answered is not None
+    return opened.answered >= message.position
+
+
+def test_a_program_that_reads_no_answers_is_left_without_the_rest(agent: Agent, tmp_path: Path) -> None:
+    go, target = tmp_path / "go", tmp_path / "received"
+    answers = [Answer(number, b"%03d " % number * 1000) for number in range(1, 101)]
+    pane = open_slow_reader(agent, go, target)
+    pane.send(*answers, Resize(80, 24))
+    pane.type(b"typed!")
+    pane.next(SizeMark)
+    assert agent.attach().await_opened().answered == 100
+    go.touch()
+    until(lambda: target.exists() and target.read_bytes().endswith(b"typed!"), "the input")
+    given = target.read_bytes().removesuffix(b"typed!")
+    given_numbers = [int(given[at : at + 3]) for at in range(0, len(given), 4000)]
+    assert given == b"".join(answers[number - 1].data for number in given_numbers)
+    assert given_numbers == sorted(given_numbers)
+    in_the_kernel = 32_000
+    assert ANSWERS_UNWRITTEN_BYTES - 4000 <= len(given) <= ANSWERS_UNWRITTEN_BYTES + in_the_kernel
+
+
 # --- Peers that break the rules ------------------------------------------------------------------------------
 
 OPEN = Open("p1", 1, 80, 24, 0, b"", ("/bin/cat",), env=PLAIN)
@@ -223,6 +307,8 @@ GARBAGE = {
     "a role that is none": raw(Hello("king")),
     "two hellos": raw(Hello("pane"), Hello("pane")),
     "input before open": raw(Hello("pane"), Input("c", 0, b"x")),
+    "an answer before open": raw(Hello("pane"), Answer(0, b"x")),
+    "an answer to what was not written": raw(Hello("pane"), OPEN, Answer(1, b"x")),
     "sleep on a pane": raw(Hello("pane"), OPEN, Sleep(force=True)),
     "open twice": raw(Hello("pane"), OPEN, OPEN),
     "an agent's frame": raw(Hello("control"), Output(b"x")),
