@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Callable
 from typing import Any
 
-from wormux.errors import ScreenError
 from wormux.ids import PaneId
 from wormux.limits import SCREENS_MEMORY_BYTES
 from wormux.protocol.screen_link import (
@@ -20,7 +18,7 @@ from wormux.protocol.screen_link import (
     Unreadable,
 )
 from wormux.screen.port import Deliver, Screens
-from wormux.screen.table import Opener, ScreenTable
+from wormux.screen.table import Opener, ScreenTable, account
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +40,7 @@ class LocalScreens(Screens):
         """`later` stands in for the running event loop."""
         self._deliver: Deliver | None = deliver
         self._later = later or asyncio.get_running_loop().call_soon
-        self._table = ScreenTable(opener, memory_bytes, report)
+        self._table = ScreenTable(opener, memory_bytes, _report)
         self._numbers: dict[tuple[PaneId, int], int] = {}
         self._keys: dict[int, tuple[PaneId, int]] = {}
         self._last_number = 0
@@ -98,10 +96,5 @@ class LocalScreens(Screens):
             del self._numbers[key]
 
 
-def report(doing: str, error: Exception) -> None:
-    """Log a screen's failure, without what may quote what a program wrote."""
-    if isinstance(error, ScreenError):
-        logger.warning("A screen failed while %s: %s", doing, error)
-    else:
-        frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
-        logger.error("A bug: %s while %s.\n%s", type(error).__name__, doing, frames)
+def _report(doing: str, error: Exception) -> None:
+    logger.warning("%s", account(doing, error))

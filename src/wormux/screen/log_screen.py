@@ -32,7 +32,7 @@ _QUERY = re.compile(
     rb"|\x1b\[[?>=]?[0-9;]*c|\x1b\[\??[0-9;]*n|\x1b\[[0-9;]*x"  # attributes, status, parameters
     rb"|\x1b\[\??[0-9;]*\$p|\x1b\[>[0-9;]*q|\x1b\[\?u|\x1b\[\?[0-9;]*S"  # modes, version, keyboard, graphics
     rb"|\x1b\[0*(?:1[1345689]|2[01])[0-9;]*t|\x1b\[[0-9;]*\$w"  # window, tab stops
-    rb"|\x1b\](?:4|5|1[0-9]|21|5[02]);(?:[^\x07\x18\x1a\x1b]*;)?\?[^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)"  # colours, clipboard
+    rb"|\x1b\](?:4|5|1[0-9]|21|5[02]);(?:[^\x07\x18\x1a\x1b]*;)?\?[^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)"  # colours
     rb"|\x1bP[$+]q[^\x18\x1a\x1b]*\x1b\\"  # settings, capabilities
     rb"|\x1b_G[^\x18\x1a\x1b]*\x1b\\"  # images, which are acknowledged
 )

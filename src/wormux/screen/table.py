@@ -6,6 +6,7 @@ nor whose screens these are.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
@@ -200,6 +201,14 @@ class ScreenTable:
                 entry.screen.close()
             except Exception as error:
                 self._report("closing a screen", error)
+
+
+def account(doing: str, error: Exception) -> str:
+    """What to say in the log, without what may quote what a program wrote."""
+    if isinstance(error, ScreenError):
+        return f"A screen failed while {doing}: {error}"
+    frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    return f"A bug: {type(error).__name__} while {doing}.\n{frames}"
 
 
 def _doing(request: ScreenRequest) -> str:
