@@ -7,6 +7,7 @@ import pytest
 
 from wormux.config import Config, Site, default_data_dir, is_loopback, load, read_duration, read_public_url
 from wormux.errors import SetupError
+from wormux.limits import MIB
 
 
 def write(path: Path, text: str) -> Path:
@@ -53,6 +54,8 @@ class TestPrecedence:
             "shell": ("sh -l", "sh -l", '["sh", "-l"]'),
             "provider": ("local", "local", '"local"'),
             "exit_behavior": ("hold", "hold", '"hold"'),
+            "emulator": ("none", "none", '"none"'),
+            "screen_memory": ("64M", "64M", '"64M"'),
             "log_level": ("debug", "debug", '"debug"'),
             "insecure": (True, "yes", "true"),
         }
@@ -68,6 +71,8 @@ class TestPrecedence:
             provider="local",
             exit_behavior="hold",
             log_level="debug",
+            emulator="none",
+            screen_memory_bytes=64 * MIB,
             insecure=True,
         )
         file = write(tmp_path / "all.toml", "\n".join(f"{key} = {value[2]}" for key, value in values.items()))
@@ -124,7 +129,7 @@ class TestFile:
         "line",
         ["port = '80 '", "port = true", "port = 1.5", "host = 7", "print_token = 'maybe'", "print_token = 1",
          "public_url = 7", "public_url = [7]", "shell = []", "shell = [1]", "idle_timeout = 10",
-         "log_level = 'loud'", "exit_behavior = 'never'"],
+         "screen_memory = 64", "screen_memory = '64K'", "emulator = 'tmux'", "log_level = 'loud'", "exit_behavior = 'never'"],
     )  # fmt: skip
     def test_values_of_a_wrong_kind_name_their_place(self, tmp_path: Path, line: str) -> None:
         file = write(tmp_path / "c.toml", line)
@@ -209,6 +214,7 @@ class TestRelations:
             ("port", "65536", "ports are 0 to 65535"),
             ("provider", "cloud", "no provider cloud"),
             ("idle_timeout", "0s", "at least 1 s"),
+            ("screen_memory", "31M", "at least 32M"),
             ("token", "with space", "visible ASCII"),
         ],
     )

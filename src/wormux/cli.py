@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from wormux import __version__
-from wormux.config import EXIT_BEHAVIORS, LOG_LEVELS, Config, load
+from wormux.config import EMULATORS, EXIT_BEHAVIORS, LOG_LEVELS, Config, load
 from wormux.errors import SandboxError, SetupError, StoreError
 
 
@@ -72,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=EXIT_BEHAVIORS,
         help="what becomes of a pane whose shell has ended by itself (close)",
     )
+    serve.add_argument(
+        "--emulator",
+        choices=EMULATORS,
+        help="what keeps the panes' screens exactly; none: newest output (auto)",
+    )
+    serve.add_argument("--screen-memory", metavar="SIZE", help="for all screens together (512M)")
     serve.add_argument("--log-level", choices=LOG_LEVELS, help="how much is logged (info)")
     serve.add_argument(
         "--insecure", action="store_true", help="listen beyond this machine without TLS in front"

@@ -17,17 +17,27 @@ from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from wormux.errors import SetupError
-from wormux.limits import DEFAULT_IDLE_TIMEOUT_S, MIN_IDLE_TIMEOUT_S
+from wormux.limits import (
+    DEFAULT_IDLE_TIMEOUT_S,
+    LEAST_SCREENS_MEMORY_BYTES,
+    MIB,
+    MIN_IDLE_TIMEOUT_S,
+    SCREENS_MEMORY_BYTES,
+)
 
 ExitBehavior = Literal["close", "hold"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+Emulator = Literal["auto", "none"]
 
 ENV_PREFIX = "WORMUX_"
 PROVIDERS = ("local",)
 EXIT_BEHAVIORS = ("close", "hold")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+EMULATORS = ("auto", "none")
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>s|m|h|d)")
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>M|G)")
+_UNIT_BYTES = {"M": MIB, "G": 1024 * MIB}
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
@@ -79,6 +89,10 @@ class Config:
     provider: str = "local"
     exit_behavior: ExitBehavior = "close"
     log_level: LogLevel = "info"
+    emulator: Emulator = "auto"
+    """What keeps the panes' screens; "none" draws them from their newest output, as where no emulator is installed."""
+    screen_memory_bytes: int = SCREENS_MEMORY_BYTES
+    """For all screens together."""
     insecure: bool = False
     """Listen beyond loopback without TLS in front."""
 
@@ -89,6 +103,8 @@ class Config:
             raise SetupError("The token must be 1 to 512 visible ASCII characters without spaces.")
         if self.idle_timeout_s is not None and not self.idle_timeout_s >= MIN_IDLE_TIMEOUT_S:
             raise SetupError(f"The idle timeout must be at least {MIN_IDLE_TIMEOUT_S:g} s, or never.")
+        if self.screen_memory_bytes < LEAST_SCREENS_MEMORY_BYTES:
+            raise SetupError(f"Screens need at least {LEAST_SCREENS_MEMORY_BYTES // MIB}M of memory.")
         if self.provider not in PROVIDERS:
             raise SetupError(f"There is no provider {self.provider}; there is: {', '.join(PROVIDERS)}.")
         tls_in_front = any(site.secure for site in self.public_urls)
@@ -127,6 +143,14 @@ def read_duration(value: Any, name: str) -> float | None:
     if match is None:
         raise SetupError(f'{name} must be a time like "90s", "10m" or "2h", or "never".')
     return float(match["number"]) * _UNIT_S[match["unit"]]
+
+
+def read_size(value: Any, name: str) -> int:
+    """Bytes of "64M" or "1.5G", in powers of 1024."""
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise SetupError(f'{name} must be a size like "512M" or "1.5G".')
+    return int(float(match["number"]) * _UNIT_BYTES[match["unit"]])
 
 
 def read_public_url(value: Any, name: str) -> Site:
@@ -221,13 +245,19 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "provider": _read_text,
     "exit_behavior": _read_choice(EXIT_BEHAVIORS),
     "log_level": _read_choice(LOG_LEVELS),
+    "emulator": _read_choice(EMULATORS),
+    "screen_memory": read_size,
     "insecure": _read_flag,
 }
 """Every option by its key in the file; the environment has them in capitals after `WORMUX_`, the command line
 with hyphens after `--`."""
 _TOKEN_KEYS = frozenset({"token", "token_file"})
 """Either of them in a stronger layer hides both of a weaker one."""
-_FIELDS = {"public_url": "public_urls", "idle_timeout": "idle_timeout_s"}
+_FIELDS = {
+    "public_url": "public_urls",
+    "idle_timeout": "idle_timeout_s",
+    "screen_memory": "screen_memory_bytes",
+}
 
 
 def load(options: Mapping[str, Any], environ: Mapping[str, str]) -> Config:

@@ -104,6 +104,10 @@ SCREEN_CONTINUATION_BYTES = 8 * MIB
 """Of an unfinished sequence that the emulator keeps; beyond it, no checkpoint can be taken until it ends."""
 SCREENS_MEMORY_BYTES = 512 * MIB
 """All screens of a server together, unless it is told otherwise; the oldest scrollback goes first."""
+LEAST_SCREENS_MEMORY_BYTES = 32 * MIB
+"""Below it, not even the visible screens of all panes have room."""
+SCREEN_WORKERS = 4
+"""The most processes that screens are spread over; as many as there are cores beside the server's own."""
 ANSWERS_UNWRITTEN_BYTES = 64 * KIB
 """Answers to queries that a program has not read: one that asks for more does not wait for them."""
 REDRAW_LINES = 200
