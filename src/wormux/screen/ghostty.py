@@ -11,16 +11,32 @@ import zlib
 from typing import Final, Protocol
 
 from wormux.errors import ScreenError
-from wormux.limits import MAX_COLS, MAX_ROWS, MIN_COLS, MIN_ROWS
+from wormux.limits import (
+    KIB,
+    MAX_COLS,
+    MAX_ROWS,
+    MIN_COLS,
+    MIN_ROWS,
+    SCREEN_FRAME_BYTES,
+    SCREEN_SCROLLBACK_BYTES,
+)
 from wormux.screen.answers import configure
-from wormux.screen.library import Terminal
+from wormux.screen.encoder import encode
+from wormux.screen.library import SnapshotRefused, Terminal
 from wormux.screen.port import Match, Redraw, Screen
+from wormux.screen.snapshot import PRIMARY, read
 from wormux.screen.text import find, plain_text
 
 _CHECKPOINT: Final = struct.Struct("<4sHI")
 """Magic, version, and the length of what follows when it is inflated."""
 _MAGIC: Final = b"WXSC"
 _VERSION: Final = 1
+_CANCEL: Final = b"\x18"
+"""CAN: gives up a sequence, and does not carry out what was begun of it."""
+_ORIGIN, _AUTOWRAP = 6, 7
+_WIDE: Final = 2
+_EMPTY_BYTES: Final = 700 * KIB
+"""A terminal without scrollback (measured)."""
 
 
 class Replies(Protocol):
@@ -35,16 +51,19 @@ class GhosttyScreen(Screen):
 
     def __init__(self, cols: int, rows: int, replies: Replies) -> None:
         _check_size(cols, rows)
-        terminal = Terminal(cols, rows, self._reply)
-        configure(terminal)
-        self._adopt(terminal, replies)
+        self._adopt(Terminal(cols, rows, self._reply), replies)
+        configure(self._terminal)
 
     @classmethod
     def opened(cls, state: bytes, replies: Replies) -> GhosttyScreen:
         """The screen of which `state` is a checkpoint, of the size that it had. Raises `ScreenError` if `state` cannot
         be read."""
+        snapshot = _unpacked(state)
+        found = read(snapshot)
+        _check_size(found.cols, found.rows)
         screen = cls.__new__(cls)
-        screen._adopt(Terminal.decoded(_unpacked(state), screen._reply), replies)
+        screen._adopt(Terminal.decoded(snapshot, screen._reply), replies)
+        screen._scrollback_rows = found.screens[PRIMARY].history_rows
         return screen
 
     def _adopt(self, terminal: Terminal, replies: Replies) -> None:
@@ -52,32 +71,38 @@ class GhosttyScreen(Screen):
         self._replies = replies
         self._answer = bytearray()
         self.cols, self.rows = terminal.cols, terminal.rows
+        self._scrollback_rows = 0
 
     def _reply(self, reply: bytes) -> None:
         self._answer += self._replies.take(reply)
 
     def feed(self, data: bytes) -> bytes:
         self._terminal.feed(data)
+        if (
+            self._terminal.cols != self.cols
+        ):  # DECCOLM: a program's wish, but the size is its terminal's owner's
+            self._fit(self.cols, self.rows)
         answer = bytes(self._answer)
         self._answer.clear()
         return answer
 
     def resize(self, cols: int, rows: int) -> None:
+        """Both screens keep their rows at the bottom; lines of the primary one are folded anew. So does xterm.js."""
         _check_size(cols, rows)
-        self._terminal.resize(cols, rows)
+        self._fit(cols, rows)
         self.cols, self.rows = cols, rows
 
     def skip(self) -> None:
-        raise NotImplementedError
+        self._terminal.feed(_CANCEL)
 
     def set_colors(self, foreground: int, background: int, cursor: int) -> None:
         self._terminal.set_colors(foreground, background, cursor)
 
     def redraw(self, lines: int, limit_bytes: int) -> Redraw:
-        raise NotImplementedError
+        return encode(read(self._snapshot()), lines, limit_bytes)
 
     def checkpoint(self) -> bytes:
-        snapshot = self._terminal.snapshot()
+        snapshot = self._snapshot()
         return _CHECKPOINT.pack(_MAGIC, _VERSION, len(snapshot)) + zlib.compress(snapshot, 1)
 
     def text(self, *, scrollback: bool = False) -> str:
@@ -96,13 +121,58 @@ class GhosttyScreen(Screen):
 
     @property
     def memory_bytes(self) -> int:
-        raise NotImplementedError
+        """Estimated from the rows, which is right within a third for text with styles. Rows full of clusters (accents
+        typed apart, joined emoji) take up to four times as much, though never more than the library's limit."""
+        if not self._terminal.on_alternate:  # there the library does not tell of the primary one's scrollback
+            self._scrollback_rows = self._terminal.scrollback_rows
+        rows = self._scrollback_rows + self.rows
+        return min(_EMPTY_BYTES + rows * _row_bytes(self.cols), _EMPTY_BYTES + SCREEN_SCROLLBACK_BYTES)
 
     def shrink(self, memory_bytes: int) -> None:
-        raise NotImplementedError
+        """Lowering the library's limit forgets whole pages of rows at once (measured: from 8.5 to 2.9 MiB for 2 MiB);
+        then the limit is as before, so that the scrollback may grow again."""
+        self._terminal.limit_scrollback(max(0, memory_bytes - _EMPTY_BYTES))
+        self._terminal.limit_scrollback(SCREEN_SCROLLBACK_BYTES)
 
     def close(self) -> None:
         self._terminal.close()
+
+    def _fit(self, cols: int, rows: int) -> None:
+        """The library folds lines only while they would wrap, and otherwise cuts wide characters in two at the new
+        edge, which no snapshot can say."""
+        wraps = self._terminal.mode(_AUTOWRAP)
+        self._terminal.set_mode(_AUTOWRAP, True)
+        self._terminal.resize(cols, rows)
+        self._terminal.set_mode(_AUTOWRAP, wraps)
+
+    def _snapshot(self) -> bytes:
+        """Raises `ScreenError` inside a sequence of more than `limits.SCREEN_CONTINUATION_BYTES`."""
+        try:
+            return self._terminal.snapshot()
+        except SnapshotRefused:
+            self._mend()
+            return self._terminal.snapshot()
+
+    def _mend(self) -> None:
+        """Erase the halves of wide characters that a resize left in the last column of the alternate screen."""
+        terminal = self._terminal
+        begun = terminal.continuation
+        if begun:
+            terminal.feed(_CANCEL)
+        if terminal.on_alternate:
+            x, y = terminal.cursor
+            origin = terminal.mode(_ORIGIN)
+            terminal.set_mode(_ORIGIN, False)
+            above = terminal.scrollback_rows
+            for row in range(self.rows):
+                if terminal.row_cells(above + row)[-1][1] == _WIDE:
+                    terminal.feed(b"\x1b[%d;%dH\x1b[X" % (row + 1, self.cols))
+            terminal.feed(b"\x1b[%d;%dH" % (y + 1, x + 1))
+            terminal.set_mode(_ORIGIN, origin)
+        else:
+            # It is not shown, and a program that comes to it finds it blank in the page's terminal.
+            terminal.feed(b"\x1b[?47h\x1b[2J\x1b[?47l")
+        terminal.feed(begun)
 
 
 def _check_size(cols: int, rows: int) -> None:
@@ -110,5 +180,27 @@ def _check_size(cols: int, rows: int) -> None:
         raise ScreenError(f"A terminal cannot be {cols} × {rows}.")
 
 
+def _row_bytes(cols: int) -> int:
+    """Of the library's memory, for a row: eight bytes a cell, and about a sixth for styles and the rest (measured)."""
+    return cols * 8 * 7 // 6
+
+
 def _unpacked(state: bytes) -> bytes:
-    raise NotImplementedError
+    """The library's snapshot in a checkpoint, never more than it says. Raises `ScreenError`."""
+    if len(state) < _CHECKPOINT.size:
+        raise _unreadable()
+    magic, version, length = _CHECKPOINT.unpack_from(state)
+    if magic != _MAGIC or version != _VERSION or length > SCREEN_FRAME_BYTES:
+        raise _unreadable()
+    inflate = zlib.decompressobj()
+    try:
+        snapshot = inflate.decompress(memoryview(state)[_CHECKPOINT.size :], length)
+    except zlib.error as error:
+        raise _unreadable() from error
+    if len(snapshot) != length:
+        raise _unreadable()
+    return snapshot
+
+
+def _unreadable() -> ScreenError:
+    return ScreenError("A stored screen cannot be read.")

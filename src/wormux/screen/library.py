@@ -136,6 +136,29 @@ class Terminal:
         return int(self._get("SCROLLBACK_ROWS", "size_t"))
 
     @property
+    def cursor(self) -> tuple[int, int]:
+        """Column and row on the screen, from 0."""
+        return int(self._get("CURSOR_X", "uint16_t")), int(self._get("CURSOR_Y", "uint16_t"))
+
+    @property
+    def on_alternate(self) -> bool:
+        """Whether the alternate screen is shown."""
+        return bool(self._get("ACTIVE_SCREEN", "GhosttyTerminalScreen"))
+
+    @property
+    def continuation(self) -> bytes:
+        """Of a sequence or character that was begun."""
+        start = _ffi.new("uint8_t**")
+        length = _ffi.new("size_t*")
+        result = _lib.ghostty_terminal_continuation_alloc(self._handle, _ffi.NULL, start, length)
+        if result != _SUCCESS:
+            raise SnapshotRefused("What was begun of a sequence is too long to be stored.")
+        try:
+            return bytes(_ffi.buffer(start[0], length[0])) if length[0] else b""
+        finally:
+            _lib.ghostty_free(_ffi.NULL, start[0], length[0])
+
+    @property
     def title(self) -> bytes:
         return self._string("TITLE")
 
@@ -155,6 +178,17 @@ class Terminal:
         _check(
             _lib.ghostty_terminal_resize(self._handle, cols, rows, *_CELL_PX), "A terminal cannot be resized"
         )
+
+    def mode(self, number: int) -> bool:
+        """Whether a DEC mode is set."""
+        config = _ffi.new("GhosttyTerminalModeConfig*", (number, False))
+        out = _lib.GHOSTTY_TERMINAL_DATA_MODE
+        _check(_lib.ghostty_terminal_get(self._handle, out, config), "A terminal cannot be asked")
+        return bool(config.value)
+
+    def set_mode(self, number: int, value: bool) -> None:
+        """Set a DEC mode and nothing else: the cursor stays where it is."""
+        self._set("MODE", _ffi.new("GhosttyTerminalModeConfig*", (number, value)))
 
     def limit_scrollback(self, limit_bytes: int) -> None:
         """What is kept above the screen, in bytes of the library's memory."""
