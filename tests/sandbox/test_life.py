@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -58,6 +59,33 @@ async def test_a_signal_reaches_the_living_and_never_the_dead() -> None:
     assert await life.wait(WITHIN_S)
     life.send(signal.SIGTERM)
     assert life.ended == "The agent was killed by SIGTERM."
+
+
+@pytest.mark.usefixtures("_kernel")
+async def test_who_asked_is_told_of_the_end() -> None:
+    life = Life(_run("import signal; signal.pause()"))
+    told = []
+    life.on_end(lambda: told.append("first"))
+    life.on_end(lambda: told.append("called off"))()
+    life.send(signal.SIGTERM)
+    assert await life.wait(WITHIN_S)
+    life.on_end(lambda: told.append("late"))
+    assert "late" not in told, "told from inside the call"
+    await asyncio.sleep(0)
+    assert told == ["first", "late"]
+
+
+@pytest.mark.usefixtures("_kernel")
+async def test_who_asks_why_a_link_broke_finds_out_for_everybody() -> None:
+    life = Life(os.getppid())  # no child: without a pidfd, nobody tells of its end
+    told = []
+    life.on_end(lambda: told.append(True))
+    life.pid = _run("")
+    _reap(life.pid)
+    assert (await life.explain()).dead
+    await asyncio.sleep(0)
+    assert told
+    life.unwatch()
 
 
 @pytest.mark.usefixtures("_kernel")
