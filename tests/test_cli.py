@@ -147,8 +147,10 @@ class TestServe:
         with subprocess.Popen(command, stdout=slave) as process:
             try:
                 os.close(slave)
-                assert select.select([master], [], [], WITHIN_S)[0]
-                line = os.read(master, 1000).decode().replace("\r\n", "\n")
+                line = ""
+                while not line.endswith("\n"):  # a terminal gives what is there, not lines
+                    assert select.select([master], [], [], WITHIN_S)[0]
+                    line += os.read(master, 1000).decode().replace("\r\n", "\n")
                 ready = READY.fullmatch(line)
                 assert ready is not None
                 assert ready[2] == (data_dir / "token").read_text().strip()

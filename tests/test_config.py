@@ -129,7 +129,8 @@ class TestFile:
         "line",
         ["port = '80 '", "port = true", "port = 1.5", "host = 7", "print_token = 'maybe'", "print_token = 1",
          "public_url = 7", "public_url = [7]", "shell = []", "shell = [1]", "idle_timeout = 10",
-         "screen_memory = 64", "screen_memory = '64K'", "emulator = 'tmux'", "log_level = 'loud'", "exit_behavior = 'never'"],
+         "screen_memory = 64", "screen_memory = '64K'", "emulator = 'tmux'", "log_level = 'loud'",
+         "exit_behavior = 'never'"],
     )  # fmt: skip
     def test_values_of_a_wrong_kind_name_their_place(self, tmp_path: Path, line: str) -> None:
         file = write(tmp_path / "c.toml", line)
