@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from wormux.protocol.screen_link import OpenScreen
+from wormux.screen.answers import Answers
+from wormux.screen.ghostty import GhosttyScreen
 from wormux.screen.log_screen import LogScreen
 from wormux.screen.port import Screen
+
+
+def open_ghostty(request: OpenScreen) -> Screen:
+    """The exact screen. Raises `ScreenError`."""
+    if request.state is None:
+        return GhosttyScreen(request.cols, request.rows, Answers())
+    return GhosttyScreen.opened(request.state, Answers())
 
 
 def open_log(request: OpenScreen) -> Screen:

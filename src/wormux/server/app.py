@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +20,14 @@ from wormux.errors import SetupError
 from wormux.hub.hub import Hub
 from wormux.hub.settings import HubSettings
 from wormux.ids import UserId
-from wormux.limits import DRAIN_S
+from wormux.limits import DRAIN_S, SCREEN_WORKERS
 from wormux.records import Snapshot
 from wormux.sandbox.local import LocalProvider
 from wormux.sandbox.port import Provider
+from wormux.screen import library
 from wormux.screen.in_process import LocalScreens
 from wormux.screen.opening import open_log
+from wormux.screen.pool import ScreenPool
 from wormux.screen.port import Deliver, Screens
 from wormux.server.auth import Attempts, Gate, Logins, Sites, instance_id
 from wormux.server.driver import Driver, Steps
@@ -51,8 +54,11 @@ def _make_providers(data_dir: Path) -> Mapping[str, Provider]:
     return {LocalProvider.name: LocalProvider(data_dir)}
 
 
-def _make_screens(_config: Config, deliver: Deliver) -> Screens:
-    return LocalScreens(deliver, open_log)
+def _make_screens(config: Config, deliver: Deliver) -> Screens:
+    if config.emulator == "none" or not library.available():
+        return LocalScreens(deliver, open_log)
+    workers = min(SCREEN_WORKERS, max(1, (os.cpu_count() or 1) - 1))
+    return ScreenPool(deliver, workers=workers, memory_bytes=config.screen_memory_bytes)
 
 
 @dataclass(frozen=True)
