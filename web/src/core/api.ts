@@ -52,6 +52,8 @@ export interface TerminalSink {
   reset(): void;
   /** In force for what is written after it. */
   resize(cols: number, rows: number): void;
+  /** What was written since `reset` is the whole picture, and the server has `above` lines of scrollback beyond it. */
+  redrawn(above: number): void;
 }
 
 /**
@@ -127,6 +129,8 @@ export interface Core {
 
   /** Output of the pane goes to `sink` from now on; asks the server for a redraw if bytes were missed. */
   attach(id: PaneId, sink: TerminalSink): () => void;
+  /** What is drawn of the pane is wrong: brings a redraw with so many lines of scrollback, behind a cut as well. */
+  redraw(id: PaneId, lines: number): void;
   /** Bytes typed or pasted. While the pane is not connected, callers must not pass mouse or focus reports. */
   type(id: PaneId, data: Uint8Array): void;
   /** Drops what was typed and is not written yet. */

@@ -30,7 +30,7 @@ import { Input } from "./input";
 import { ModelStore } from "./model";
 import { Notices } from "./notices";
 import { Outbox } from "./outbox";
-import { Output, REDRAW_LINES } from "./output";
+import { Output } from "./output";
 import { Requests } from "./requests";
 import { Wishes } from "./wishes";
 
@@ -70,7 +70,7 @@ class PageCore implements Core {
     this.#input = this.#createInput();
     this.#output = new Output({
       acknowledge: (paneId, position) => this.#outbox.send({ type: "output_ack", paneId, position }),
-      askRedraw: (id) => this.#askRedraw(id),
+      askRedraw: (id, lines) => this.#askRedraw(id, lines),
       arrived: (id) => this.#note(id),
     });
     this.#wishes = new Wishes((paneId, cols, rows) =>
@@ -116,6 +116,10 @@ class PageCore implements Core {
 
   attach(id: PaneId, sink: TerminalSink): () => void {
     return this.#output.attach(id, sink);
+  }
+
+  redraw(id: PaneId, lines: number): void {
+    this.#output.redraw(id, lines);
   }
 
   type(id: PaneId, data: Uint8Array): void {
@@ -289,8 +293,8 @@ class PageCore implements Core {
     this.#input.caughtUp(message.time);
   }
 
-  #askRedraw(paneId: PaneId): void {
-    this.#requests.ask({ type: "pane_redraw", paneId, lines: REDRAW_LINES }).catch((error: RequestError) => {
+  #askRedraw(paneId: PaneId, lines: number): void {
+    this.#requests.ask({ type: "pane_redraw", paneId, lines }).catch((error: RequestError) => {
       if (error.code === "lost" || error.code === "not_found") return;
       this.#environment.setTimer(() => this.#output.redrawRefused(paneId), REDRAW_AGAIN_MS);
     });

@@ -3,11 +3,13 @@
  * is drawn. While no terminal is there it keeps a bounded piece of the stream, or knows that it must ask for a redraw.
  */
 
-import { FLOW_ACK_BYTES, type Replay } from "../protocol/wire";
+import { FLOW_ACK_BYTES, OUTPUT_FRAME_BYTES, type Replay } from "../protocol/wire";
 import type { TerminalSink } from "./api";
 
 /** Kept for a terminal that is not there yet; past it a redraw is cheaper. */
 export const BACKLOG_BYTES = 256 * 1024;
+/** Lines of scrollback that a redraw brings, as on connecting. */
+export const REDRAW_LINES = 200;
 /** What a step costs besides its bytes. */
 const STEP_BYTES = 64;
 const NOTHING = new Uint8Array(0);
@@ -15,12 +17,13 @@ const NOTHING = new Uint8Array(0);
 type Step =
   | { readonly type: "reset" }
   | { readonly type: "resize"; readonly cols: number; readonly rows: number }
+  | { readonly type: "redrawn"; readonly above: number }
   /** `end` is the position after it, null within a redraw. */
   | { readonly type: "write"; readonly data: Uint8Array; readonly end: number | null };
 
 export interface OutputPort {
   acknowledge(position: number): void;
-  askRedraw(): void;
+  askRedraw(lines: number): void;
 }
 
 export class OutputStream {
@@ -28,6 +31,8 @@ export class OutputStream {
   #received: number | null = null;
   /** Bytes of a redraw that are still to come. */
   #redrawLeft = 0;
+  /** Lines of scrollback that the server has beyond the redraw. */
+  #above = 0;
   /** The last position that was acknowledged since the last replay; -1 for none. */
   #acked = -1;
   /** From where the 128 KiB are counted: the last acknowledgement or replay. */
@@ -43,6 +48,8 @@ export class OutputStream {
   #backlogWhole = false;
   /** Bytes were let go: only a redraw helps. */
   #missed = false;
+  /** What is drawn is wrong: a redraw with so many lines is wanted. Until it comes, the stream goes on. */
+  #wanted: number | null = null;
   #asked = false;
   /** Counts resets, so that what a terminal draws of the past is not taken for the present. */
   #epoch = 0;
@@ -51,7 +58,7 @@ export class OutputStream {
 
   /** Where to go on after a cut; null if what was received does not make a whole picture. */
   get resumeAt(): number | null {
-    return this.#missed || this.#redrawLeft > 0 ? null : this.#received;
+    return this.#missed || this.#wanted !== null || this.#redrawLeft > 0 ? null : this.#received;
   }
 
   get attached(): boolean {
@@ -66,11 +73,13 @@ export class OutputStream {
     this.#acked = -1;
     this.#ackedFrom = message.position;
     this.#redrawLeft = message.bytes;
+    this.#above = message.above ?? 0;
     this.#received = message.position;
     this.#pass({ type: "resize", cols: message.cols, rows: message.rows });
     // When nothing is drawn, everything before it is: that has to be said on this connection too.
     if (message.bytes === 0) this.#pass({ type: "write", data: NOTHING, end: message.position });
-    this.#askIfMissed();
+    if (reset && message.bytes === 0) this.#pass({ type: "redrawn", above: this.#above });
+    this.#askIfNeeded();
   }
 
   resized(cols: number, rows: number): void {
@@ -84,6 +93,7 @@ export class OutputStream {
     if (redraw.length > 0) {
       this.#redrawLeft -= redraw.length;
       this.#pass({ type: "write", data: redraw, end: this.#redrawLeft === 0 ? this.#received : null });
+      if (this.#redrawLeft === 0) this.#pass({ type: "redrawn", above: this.#above });
     }
     if (output.length > 0) {
       this.#received = (this.#received ?? 0) + output.length;
@@ -101,7 +111,7 @@ export class OutputStream {
     this.#dropBacklog();
     if (!goesOn) this.#missed = true;
     if (!this.#missed) for (const step of steps) this.#draw(step);
-    this.#askIfMissed();
+    this.#askIfNeeded();
   }
 
   detach(sink: TerminalSink): void {
@@ -116,15 +126,22 @@ export class OutputStream {
     this.#redrawLeft = 0;
   }
 
+  /** Asks the server for a redraw, now or as soon as it listens. */
+  redraw(lines: number): void {
+    this.#wanted = Math.max(this.#wanted ?? 0, lines);
+    this.#askIfNeeded();
+  }
+
   /** The answer to `askRedraw` was an error: it may be asked for again. */
   redrawRefused(): void {
     this.#asked = false;
-    this.#askIfMissed();
+    this.#askIfNeeded();
   }
 
   #clear(): void {
     this.#epoch += 1;
     this.#missed = false;
+    this.#wanted = null;
     this.#asked = false;
     this.#startWhole();
     this.#pass({ type: "reset" });
@@ -163,6 +180,7 @@ export class OutputStream {
     if (sink === null) return;
     if (step.type === "reset") sink.reset();
     else if (step.type === "resize") sink.resize(step.cols, step.rows);
+    else if (step.type === "redrawn") sink.redrawn(step.above);
     else {
       const epoch = this.#epoch;
       sink.write(step.data, () => {
@@ -174,15 +192,17 @@ export class OutputStream {
   #drew(position: number): void {
     if (!this.#bound || position <= this.#acked) return;
     const all = position === this.#received && this.#redrawLeft === 0;
-    if (!all && position - this.#ackedFrom < FLOW_ACK_BYTES) return;
+    // One more frame may be drawn before the next chance.
+    if (!all && position + OUTPUT_FRAME_BYTES - this.#ackedFrom <= FLOW_ACK_BYTES) return;
     this.#acked = position;
     this.#ackedFrom = position;
     this.port.acknowledge(position);
   }
 
-  #askIfMissed(): void {
-    if (!this.#missed || !this.#bound || this.#sink === null || this.#asked) return;
+  #askIfNeeded(): void {
+    const lines = this.#wanted ?? (this.#missed && this.#sink !== null ? REDRAW_LINES : null);
+    if (lines === null || !this.#bound || this.#asked) return;
     this.#asked = true;
-    this.port.askRedraw();
+    this.port.askRedraw(lines);
   }
 }

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { FLOW_ACK_BYTES, OUTPUT_FRAME_BYTES } from "../protocol/wire";
 import { REDRAW_AGAIN_MS } from "./core";
-import { REDRAW_LINES } from "./output";
-import { BACKLOG_BYTES } from "./output-stream";
+import { BACKLOG_BYTES, REDRAW_LINES } from "./output-stream";
 import { paneInfo, replayOf, Script, stateOf, updateOf } from "./testing/script";
 import { RecordingSink } from "./testing/sink";
 
@@ -171,6 +170,25 @@ describe("acknowledgements", () => {
     expect(positions).toEqual([[], [full], [], [2 * full], [5 * OUTPUT_FRAME_BYTES]]);
   });
 
+  test.each([1, 999, 60_000, OUTPUT_FRAME_BYTES - 1])(
+    "are 128 KiB apart at most, in frames of %i",
+    (bytes) => {
+      const { script, sink } = watched();
+      const frame = "x".repeat(bytes);
+      const frames = Math.min(4000, Math.ceil((1024 * 1024) / bytes));
+      for (let count = 0; count < frames; count++) script.output(0, frame);
+      let last = 0;
+      for (let count = 0; count < frames; count++) {
+        sink.draw(1);
+        for (const position of acks(script)) {
+          expect(position - last).toBeLessThanOrEqual(FLOW_ACK_BYTES);
+          last = position;
+        }
+      }
+      expect(last).toBe(frames * bytes);
+    },
+  );
+
   test("say of a redraw only that it is drawn", () => {
     const { script, sink } = watched();
     script.say(replayOf("a", 0, { position: 50, bytes: 6, reset: true }));
@@ -216,6 +234,74 @@ describe("acknowledgements", () => {
     expect(sent).toBeLessThan(1000);
     script.environment.advance(1000);
     expect(acks(script).at(-1)).toBe(3000);
+  });
+});
+
+describe("a redraw", () => {
+  test("says when it is whole, and what is above it", () => {
+    const { script, sink } = watched();
+    script.say(replayOf("a", 0, { position: 50, bytes: 4, reset: true, above: 800 }));
+    script.output(0, "$ l");
+    expect(sink.above).toEqual([]);
+    script.output(0, "s and more");
+    expect(sink.above).toEqual([800]);
+    script.say(replayOf("a", 0, { position: 70, reset: true }));
+    expect(sink.above).toEqual([800, 0]);
+  });
+
+  test("is not what a resumed stream is", () => {
+    const { script, sink } = watched();
+    script.cut();
+    script.environment.socket.open();
+    again(script);
+    script.say(replayOf("a", 0));
+    script.output(0, "x");
+    expect(sink.above).toEqual([]);
+  });
+
+  test("may end within a sequence: nothing comes between it and the stream, whatever the frames", () => {
+    const { script, sink } = watched();
+    script.say(replayOf("a", 0, { position: 50, bytes: 6, reset: true }));
+    script.output(0, "$ \x1b]0;tit");
+    script.output(0, "le\x07ls");
+    expect(sink.text).toBe("$ \x1b]0;title\x07ls");
+    expect(sink.drawings.slice(-3)).toEqual([RESET, SIZE, write("$ \x1b]0;title\x07ls")]);
+  });
+
+  test("that is wanted is asked for once, and the stream goes on until it comes", () => {
+    const { script, sink } = watched();
+    script.core.redraw("a", 1000);
+    script.core.redraw("a", 1000);
+    expect(script.messages()).toMatchObject([{ type: "pane_redraw", paneId: "a", lines: 1000 }]);
+    script.output(0, "abc");
+    sink.draw();
+    expect(acks(script)).toEqual([3]);
+    script.say(replayOf("a", 0, { position: 3, bytes: 3, reset: true }));
+    script.output(0, "ABC");
+    expect(sink.text).toBe("ABC");
+    expect(resume(script)).toEqual({ a: 3 });
+  });
+
+  test("that is wanted comes behind a cut as well", () => {
+    const { script } = watched();
+    script.output(0, "abc");
+    script.core.redraw("a", 1000);
+    expect(resume(script)).toEqual({});
+    again(script);
+    script.say(replayOf("a", 0, { position: 3, bytes: 3, reset: true }));
+    script.output(0, "ABC");
+    expect(script.message("pane_redraw")).toBeUndefined();
+    expect(resume(script)).toEqual({ a: 3 });
+  });
+
+  test("that is wanted while cut off is no request, but left out of what is resumed", () => {
+    const { script } = watched();
+    script.output(0, "abc");
+    script.environment.socket.end(1006);
+    script.core.redraw("a", 1000);
+    script.environment.advance(2000);
+    script.environment.socket.open();
+    expect(script.message("connect")?.resume).toEqual({});
   });
 });
 

@@ -4,12 +4,9 @@ import type { Replay, Resized } from "../protocol/wire";
 import type { PaneId, TerminalSink } from "./api";
 import { OutputStream } from "./output-stream";
 
-/** Lines of scrollback that a redraw brings, as on connecting. */
-export const REDRAW_LINES = 200;
-
 export interface OutputsPort {
   acknowledge(id: PaneId, position: number): void;
-  askRedraw(id: PaneId): void;
+  askRedraw(id: PaneId, lines: number): void;
   /** New bytes came, not the redraw of old ones. */
   arrived(id: PaneId): void;
 }
@@ -67,6 +64,10 @@ export class Output {
     return () => stream.detach(sink);
   }
 
+  redraw(id: PaneId, lines: number): void {
+    this.#streams.get(id)?.redraw(lines);
+  }
+
   redrawRefused(id: PaneId): void {
     this.#streams.get(id)?.redrawRefused();
   }
@@ -81,7 +82,7 @@ export class Output {
     if (known !== undefined) return known;
     const stream = new OutputStream({
       acknowledge: (position) => this.port.acknowledge(id, position),
-      askRedraw: () => this.port.askRedraw(id),
+      askRedraw: (lines) => this.port.askRedraw(id, lines),
     });
     this.#streams.set(id, stream);
     return stream;

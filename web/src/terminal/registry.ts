@@ -57,7 +57,7 @@ export class Registry {
     this.#terminals.delete(id);
     this.#terminals.set(id, terminal);
     slot.append(terminal.element);
-    terminal.open();
+    terminal.show();
     this.#renderers.show(terminal.xterm);
     // A canvas that was out of the document may have lost its picture.
     terminal.xterm.refresh(0, terminal.xterm.rows - 1);
@@ -75,6 +75,7 @@ export class Registry {
       // A newer slot may show it already.
       if (this.#shown.get(id)?.slot !== slot) return;
       this.#shown.delete(id);
+      terminal.hide();
       this.#renderers.hide(terminal.xterm);
       terminal.element.remove();
     };
@@ -100,6 +101,11 @@ export class Registry {
 
   selection(id: PaneId): string {
     return this.#terminals.get(id)?.xterm.getSelection() ?? "";
+  }
+
+  /** Gets the pane's whole scrollback, to look for something in it. */
+  async whole(id: PaneId): Promise<void> {
+    await this.#terminals.get(id)?.whole();
   }
 
   /** False where the text is not in the pane. `incremental` stays at the present match while it still matches. */

@@ -1,66 +1,105 @@
 /**
- * Asks for the deeper scrollback when somebody scrolls to where a redraw began: a redraw brings the screen and a few
- * lines, which is enough for most and quick for all. What was looked at stays in view.
+ * Gets the deeper scrollback when somebody scrolls towards where a redraw began, or looks for something in it: a redraw
+ * brings the screen and a few lines, which is enough for most and quick for all. What is looked at stays in view.
  */
 
 import type { Terminal } from "@xterm/xterm";
 
-/** What a redraw brings unasked; with less above the screen there is nothing deeper. */
-const REDRAWN_LINES = 200;
-/** The view is kept in its place while the deeper redraw is read. */
-const SETTLE_MS = 500;
+/** The first step up. */
+const NEAR_LINES = 1_000;
+/** As much as a server gives and a terminal keeps. */
+export const DEEP_LINES = 10_000;
+/** Whoever waits for the deeper lines goes on without them after this. */
+const WITHIN_MS = 10_000;
 
 export class Scrollback {
   readonly #xterm: Terminal;
-  readonly #ask: () => Promise<unknown>;
-  readonly #dispose: () => void;
-  /** `shallow`: drawn by a redraw that may have left lines out. `asked`: the deeper one is on its way. */
-  #state: "whole" | "shallow" | "asked" = "whole";
-  #linesBelow: number | null = null;
-  #timer: number | undefined;
+  readonly #ask: (lines: number) => Promise<unknown>;
+  readonly #unlisten: () => void;
+  /** Lines that the server has beyond those that were drawn. */
+  #above = 0;
+  /** What the last redraw was asked to bring; 0 for one that nobody here asked for. */
+  #brought = 0;
+  /** What is asked for and has not come. */
+  #asked = 0;
+  /** From the top of the view to the end, while a redraw is read; null where the view is at the end. */
+  #viewed: number | null = null;
+  #waiting: (() => void)[] = [];
 
-  constructor(xterm: Terminal, element: HTMLElement, ask: () => Promise<unknown>) {
+  constructor(xterm: Terminal, element: HTMLElement, ask: (lines: number) => Promise<unknown>) {
     this.#xterm = xterm;
     this.#ask = ask;
     const look = () => requestAnimationFrame(() => this.#look());
     const events = ["wheel", "keydown", "pointerup"] as const;
     for (const event of events) element.addEventListener(event, look, { capture: true, passive: true });
-    const parsed = xterm.onWriteParsed(() => this.#stay());
-    this.#dispose = () => {
+    this.#unlisten = () => {
       for (const event of events) element.removeEventListener(event, look, { capture: true });
-      parsed.dispose();
-      window.clearTimeout(this.#timer);
     };
   }
 
-  /** A redraw begins. */
-  reset(): void {
-    this.#state = this.#state === "asked" ? "whole" : "shallow";
-    if (this.#linesBelow === null) return;
-    window.clearTimeout(this.#timer);
-    this.#timer = window.setTimeout(() => {
-      this.#linesBelow = null;
-    }, SETTLE_MS);
+  /** A redraw begins: called in its place among the bytes, before anything is cleared. */
+  begin(): void {
+    const { baseY, viewportY } = this.#xterm.buffer.active;
+    this.#viewed = viewportY < baseY ? baseY - viewportY : null;
+  }
+
+  /** The redraw is on the grid, and the server has `above` lines beyond it. */
+  redrawn(above: number): void {
+    this.#above = above;
+    this.#brought = this.#asked;
+    if (this.#viewed !== null) {
+      this.#xterm.scrollToLine(Math.max(0, this.#xterm.buffer.active.baseY - this.#viewed));
+      this.#viewed = null;
+    }
+    this.#settle();
+  }
+
+  /** Resolves when all lines are here that can be had; they may be what somebody looks for. */
+  async whole(): Promise<void> {
+    if (this.#xterm.buffer.active.type !== "normal") return;
+    if (this.#asked > 0) await this.#come();
+    if (this.#more()) await this.#deepen(DEEP_LINES);
   }
 
   dispose(): void {
-    this.#dispose();
+    this.#unlisten();
+    this.#settle();
+  }
+
+  #more(): boolean {
+    return this.#above > 0 && this.#brought < DEEP_LINES;
   }
 
   #look(): void {
     const { type, viewportY, baseY } = this.#xterm.buffer.active;
-    if (this.#state !== "shallow" || type !== "normal" || viewportY > 0 || baseY < REDRAWN_LINES) return;
-    this.#state = "asked";
-    this.#linesBelow = baseY;
-    this.#ask().catch(() => {
-      // Cut off: what comes next is a redraw again, and the next look asks anew.
-      if (this.#state === "asked") this.#state = "shallow";
-      this.#linesBelow = null;
+    // A screen before the end of what is here, so that a steady scroll does not stop there.
+    if (type !== "normal" || viewportY > this.#xterm.rows || viewportY === baseY) return;
+    if (this.#asked > 0 || !this.#more()) return;
+    void this.#deepen(baseY < NEAR_LINES / 2 ? NEAR_LINES : DEEP_LINES);
+  }
+
+  #deepen(lines: number): Promise<void> {
+    this.#asked = lines;
+    const come = this.#come();
+    // Cut off or refused: the next look asks anew.
+    this.#ask(lines).catch(() => this.#settle());
+    return come;
+  }
+
+  #come(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = window.setTimeout(resolve, WITHIN_MS);
+      this.#waiting.push(() => {
+        window.clearTimeout(timer);
+        resolve();
+      });
     });
   }
 
-  #stay(): void {
-    if (this.#linesBelow === null || this.#state === "asked") return;
-    this.#xterm.scrollToLine(Math.max(0, this.#xterm.buffer.active.baseY - this.#linesBelow));
+  #settle(): void {
+    this.#asked = 0;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
   }
 }

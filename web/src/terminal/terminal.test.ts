@@ -1,3 +1,4 @@
+import { Terminal } from "@xterm/xterm";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { FakeCore } from "../testing/fake-core";
 import { PaneTerminal } from "./terminal";
@@ -62,7 +63,7 @@ test("a reset ends a sequence that never ended", async () => {
   expect(terminal.text()).toBe("clean");
 });
 
-test("an error inside the terminal is kept there, and a redraw is asked for", async () => {
+test("a sequence that throws costs nothing but itself, and a redraw makes the screen right", () => {
   vi.useFakeTimers();
   core.setPane("p", "connected");
   const terminal = new PaneTerminal("p", core, theme);
@@ -70,15 +71,51 @@ test("an error inside the terminal is kept there, and a redraw is asked for", as
   const count = () => {
     drawn += 1;
   };
-  terminal.write(utf8.encode(`before${POISON}`), count);
-  terminal.write(utf8.encode("not drawn"), count);
+  terminal.write(utf8.encode(`before${POISON}\x1b[2;1Hbehind it, \x1b[1min the same piece`), count);
+  terminal.write(utf8.encode(", and in the next"), count);
   vi.advanceTimersByTime(100);
   expect(drawn).toBe(2);
+  expect(terminal.text()).toBe("before\nbehind it, in the same piece, and in the next");
   expect(core.requests).toEqual([{ type: "pane_redraw", paneId: "p", lines: 1000 }]);
   terminal.reset();
   terminal.write(utf8.encode("drawn again"), count);
+  terminal.redrawn(0);
   vi.advanceTimersByTime(100);
   expect(drawn).toBe(3);
+  expect(terminal.text()).toBe("drawn again");
+});
+
+test("without the guard the terminal would stand still", () => {
+  vi.useFakeTimers();
+  const xterm = new Terminal({ allowProposedApi: true });
+  const done = vi.fn();
+  xterm.write(POISON, done);
+  xterm.write("never", done);
+  expect(() => vi.advanceTimersByTime(100)).toThrow();
+  expect(done).not.toHaveBeenCalled();
+});
+
+test("an error outside of a sequence passes over all until a redraw, and everything is acknowledged", () => {
+  vi.useFakeTimers();
+  const terminal = new PaneTerminal("p", core, theme);
+  const reader = (terminal.xterm as unknown as { _core: { _inputHandler: { print: () => void } } })._core
+    ._inputHandler;
+  const print = reader.print;
+  reader.print = () => {
+    throw new Error("broken");
+  };
+  const drawn = vi.fn();
+  terminal.write(utf8.encode("x"), drawn);
+  vi.advanceTimersByTime(50);
+  reader.print = print;
+  terminal.write(utf8.encode("onto a half changed grid"), drawn);
+  vi.advanceTimersByTime(50);
+  expect(drawn).toHaveBeenCalledTimes(2);
+  expect(terminal.text()).toBe("");
+  expect(core.requests).toHaveLength(1);
+  terminal.reset();
+  terminal.write(utf8.encode("drawn again"), drawn);
+  vi.advanceTimersByTime(50);
   expect(terminal.text()).toBe("drawn again");
 });
 
@@ -102,3 +139,39 @@ test("redraws that fail are asked for ever more seldom", () => {
   vi.advanceTimersByTime(500);
   expect(core.requests).toHaveLength(3);
 });
+
+test("a program that always breaks the terminal makes no storm", () => {
+  vi.useFakeTimers();
+  const terminal = new PaneTerminal("p", core, theme);
+  for (let count = 0; count < 600; count++) {
+    terminal.write(utf8.encode(`\x1b[H${POISON}`), () => {});
+    vi.advanceTimersByTime(100);
+  }
+  expect(core.requests.length).toBeGreaterThan(3);
+  expect(core.requests.length).toBeLessThan(10);
+  expect(vi.mocked(console.warn).mock.calls.length).toBeLessThan(10);
+});
+
+const CUTS = {
+  "a title": ["\x1b]0;ti", "tle\x07after"],
+  "a colour": ["\x1b[3", "1mafter"],
+  "an escape": ["\x1b", "[1mafter"],
+  "a device control string": ["\x1bP+q5", "44e\x1b\\after"],
+  "a character": ["\u2014", "after"],
+};
+
+for (const [name, [begun, rest]] of Object.entries(CUTS)) {
+  test(`a redraw that ends within ${name} is gone on with by the stream`, async () => {
+    const terminal = new PaneTerminal("p", core, theme);
+    const [first, second] = [utf8.encode(`drawn ${begun}`), utf8.encode(rest)];
+    const cut = name === "a character" ? first.length - 1 : first.length;
+    terminal.write(utf8.encode("old \x1b]0;unfinished"), () => {});
+    terminal.reset();
+    terminal.resize(40, 10);
+    terminal.write(first.subarray(0, cut), () => {});
+    terminal.redrawn(100);
+    terminal.write(first.subarray(cut), () => {});
+    await new Promise<void>((resolve) => terminal.write(second ?? utf8.encode(""), resolve));
+    expect(terminal.text()).toBe(name === "a character" ? "drawn \u2014after" : "drawn after");
+  });
+}

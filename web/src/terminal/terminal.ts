@@ -8,19 +8,18 @@ import { SearchAddon } from "@xterm/addon-search";
 import { WebLinksAddon } from "@xterm/addon-web-links";
 import { Terminal } from "@xterm/xterm";
 import type { Core, PaneId, TerminalSink } from "../core/api";
+import { Decoder } from "./decode";
 import type { Grid } from "./fit";
 import { guardReading, resetBytes } from "./guard";
 import { muteAnswers } from "./mute";
+import { Painting } from "./painting";
 import { isReport } from "./reports";
-import { Scrollback } from "./scrollback";
+import { DEEP_LINES, Scrollback } from "./scrollback";
 import type { TerminalTheme } from "./theme";
 import { useWidths } from "./widths";
 
-const SCROLLBACK_LINES = 10_000;
 /** Asked for when a terminal has to be drawn again. */
 const REDRAW_LINES = 1_000;
-/** As much as a server gives and a terminal keeps. */
-const DEEP_LINES = SCROLLBACK_LINES;
 const FIRST_REDRAW_MS = 0;
 const REDRAW_CAP_MS = 30_000;
 /** A terminal that held this long is taken to be well again. */
@@ -49,6 +48,8 @@ export class PaneTerminal implements TerminalSink {
   readonly #unsubscribe: () => void;
   #search: SearchAddon | null = null;
   readonly #scrollback: Scrollback;
+  readonly #painting: Painting;
+  #decoder = new Decoder();
   #space: Grid | null = null;
   #opened = false;
   #connected: boolean;
@@ -73,15 +74,16 @@ export class PaneTerminal implements TerminalSink {
       linkHandler: { activate: (_event, uri) => openLink(uri) },
       macOptionIsMeta: true,
       overviewRuler: { width: SCROLLBAR_PX },
-      scrollback: SCROLLBACK_LINES,
+      scrollback: DEEP_LINES,
       theme: theme.palette,
     });
     useWidths(this.xterm);
     this.xterm.loadAddon(new WebLinksAddon((_event, uri) => openLink(uri)));
-    this.#scrollback = new Scrollback(this.xterm, this.element, () =>
-      core.request({ type: "pane_redraw", paneId: id, lines: DEEP_LINES }),
+    this.#painting = new Painting(this.xterm);
+    this.#scrollback = new Scrollback(this.xterm, this.element, (lines) =>
+      core.request({ type: "pane_redraw", paneId: id, lines }),
     );
-    guardReading(this.xterm, this.#resets, () => this.#askRedraw());
+    guardReading(this.xterm, this.#resets, (error) => this.#failed(error));
     const mute = muteAnswers(this.xterm);
     this.xterm.onData((data) => {
       if (mute.active || (!this.#connected && isReport(data))) return;
@@ -108,22 +110,42 @@ export class PaneTerminal implements TerminalSink {
   }
 
   /** Called with the element in a visible place: xterm.js measures its font there. */
-  open(): void {
-    if (this.#opened) return;
-    this.#opened = true;
-    this.xterm.open(this.element);
+  show(): void {
+    if (!this.#opened) {
+      this.#opened = true;
+      this.xterm.open(this.element);
+    }
+    this.#painting.show();
+  }
+
+  /** Called before the element leaves the document. What is written is still read, and painted when it is shown. */
+  hide(): void {
+    this.xterm.blur();
+    this.#painting.hide();
   }
 
   write(data: Uint8Array, drawn: () => void): void {
-    this.xterm.write(data, drawn);
+    this.xterm.write(this.#decoder.decode(data), drawn);
   }
 
   reset(): void {
+    this.#decoder = new Decoder();
+    this.xterm.write(nothing, () => {
+      this.#painting.hold();
+      this.#scrollback.begin();
+    });
     // As bytes, so that it keeps its place behind what was written before.
     const bytes = resetBytes();
     this.#resets.add(bytes);
-    this.#scrollback.reset();
     this.xterm.write(bytes);
+  }
+
+  redrawn(above: number): void {
+    // No byte comes in between: the redraw may end within a sequence that the stream goes on with.
+    this.xterm.write(nothing, () => {
+      this.#scrollback.redrawn(above);
+      this.#painting.release();
+    });
   }
 
   resize(cols: number, rows: number): void {
@@ -131,8 +153,7 @@ export class PaneTerminal implements TerminalSink {
       try {
         this.xterm.resize(cols, rows);
       } catch (error) {
-        console.warn("The terminal could not be resized and is drawn again.", error);
-        this.#askRedraw();
+        this.#failed(error);
       }
     });
   }
@@ -146,6 +167,11 @@ export class PaneTerminal implements TerminalSink {
   setTheme(theme: TerminalTheme): void {
     this.xterm.options.theme = theme.palette;
     this.xterm.options.fontFamily = theme.fontFamily;
+  }
+
+  /** Gets all scrollback that there is, to look for something in it. */
+  whole(): Promise<void> {
+    return this.#scrollback.whole();
   }
 
   find(text: string, direction: "next" | "previous", incremental: boolean): boolean {
@@ -182,6 +208,7 @@ export class PaneTerminal implements TerminalSink {
     this.#unsubscribe();
     this.#detach();
     this.#scrollback.dispose();
+    this.#painting.dispose();
     if (this.#redrawTimer !== null) window.clearTimeout(this.#redrawTimer);
     this.xterm.dispose();
     this.element.remove();
@@ -198,17 +225,16 @@ export class PaneTerminal implements TerminalSink {
     this.xterm.options.altClickMovesCursor = this.#connected;
   }
 
-  /** A redraw that fails again is asked for ever more seldom. */
-  #askRedraw(): void {
+  /** What is drawn may be wrong from here on. A redraw that fails again is asked for ever more seldom. */
+  #failed(error: unknown): void {
     if (this.#redrawTimer !== null) return;
+    console.warn("The terminal could not show a sequence and is drawn again.", error);
     if (performance.now() - this.#redrawnAt > WELL_AFTER_MS) this.#redrawWaitMs = FIRST_REDRAW_MS;
     this.#redrawTimer = window.setTimeout(() => {
       this.#redrawTimer = null;
       this.#redrawnAt = performance.now();
       this.#redrawWaitMs = Math.min(REDRAW_CAP_MS, Math.max(500, this.#redrawWaitMs * 2));
-      this.#core.request({ type: "pane_redraw", paneId: this.id, lines: REDRAW_LINES }).catch(() => {
-        // Cut off: the next connection brings a redraw, or the next error asks again.
-      });
+      this.#core.redraw(this.id, REDRAW_LINES);
     }, this.#redrawWaitMs);
   }
 }

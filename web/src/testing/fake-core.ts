@@ -115,6 +115,10 @@ export class FakeCore implements Core {
     return () => this.sinks.delete(id);
   }
 
+  redraw(id: PaneId, lines: number): void {
+    this.requests.push({ type: "pane_redraw", paneId: id, lines });
+  }
+
   type(id: PaneId, data: Uint8Array): void {
     this.typed.push({ id, data });
   }

@@ -13,11 +13,15 @@ export function FindBar({ id }: { id: PaneId }) {
 
   useEffect(() => {
     field.current?.focus();
+    void registry.whole(id);
     return () => registry.endFind(id);
   }, [registry, id]);
 
-  const find = (direction: "next" | "previous", incremental = false) => {
-    const text = field.current?.value ?? "";
+  const find = async (direction: "next" | "previous", incremental = false) => {
+    await registry.whole(id);
+    // The bar may be closed by now.
+    if (field.current === null) return;
+    const text = field.current.value;
     setMissing(text !== "" && !registry.find(id, text, direction, incremental));
   };
   const close = () => view.change({ finding: null });

@@ -10,6 +10,8 @@ export type Drawing =
 export class RecordingSink implements TerminalSink {
   /** Everything in order; writes of nothing are left out, neighbouring ones are one. */
   readonly drawings: Drawing[] = [];
+  /** Of each whole redraw, the lines that the server has beyond it. */
+  readonly above: number[] = [];
   #undrawn: (() => void)[] = [];
 
   /** `eager`: whatever is written is drawn at once. */
@@ -33,6 +35,10 @@ export class RecordingSink implements TerminalSink {
 
   resize(cols: number, rows: number): void {
     this.drawings.push({ type: "resize", size: `${cols}x${rows}` });
+  }
+
+  redrawn(above: number): void {
+    this.above.push(above);
   }
 
   /** Draws what was written, the first `count` writes or all. */
