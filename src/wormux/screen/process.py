@@ -105,11 +105,11 @@ class WorkerProcess(asyncio.BufferedProtocol):
         if self._closing.is_set():
             return
         ours, theirs = socket.socketpair()
-        page_file = _page_file()
+        shared = page_file()
         try:
             with theirs:
-                page = mmap.mmap(page_file, mmap.PAGESIZE)
-                process = _spawn(command, theirs.fileno(), page_file)
+                page = mmap.mmap(shared, mmap.PAGESIZE)
+                process = spawn(command, theirs.fileno(), shared)
         except OSError as error:
             ours.close()
             self._over()
@@ -117,7 +117,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
                 on_death(Death(f"No worker can be started ({error.strerror}).", 0, is_suspect=False))
             return
         finally:
-            os.close(page_file)
+            os.close(shared)
         self.pid = process.pid
         with page:
             try:
@@ -178,7 +178,8 @@ class WorkerProcess(asyncio.BufferedProtocol):
         self._lost.set()
 
 
-def _page_file() -> int:
+def page_file() -> int:
+    """A new page that two processes can share; the caller closes the descriptor."""
     if sys.platform == "linux":
         descriptor = os.memfd_create("wormux-screen-worker")
     else:
@@ -188,9 +189,9 @@ def _page_file() -> int:
     return descriptor
 
 
-def _spawn(command: WorkerCommand, link: int, page: int) -> subprocess.Popen[bytes]:
-    """Start a worker in a session of its own, so that no key at the server's terminal reaches it. It finds modules
-    where this process does, however that came about. Raises `OSError`."""
+def spawn(command: WorkerCommand, link: int, page: int) -> subprocess.Popen[bytes]:
+    """Start a worker with these descriptors, in a session of its own, so that no key at the server's terminal reaches
+    it. It finds modules where this process does, however that came about. Raises `OSError`."""
     env = {name: value for name, value in os.environ.items() if name.startswith(_KEPT_VARIABLES)}
     here = str(Path(__file__).parents[2])
     env["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([*map(os.path.abspath, sys.path), here]))
