@@ -377,12 +377,57 @@ def test_the_most_that_one_sequence_can_ask_for_is_small() -> None:
 
 
 def test_a_checkpoint_keeps_how_questions_are_answered() -> None:
-    try:
-        state = screen().checkpoint()
-        again = GhosttyScreen.opened(state, Answers())
-    except NotImplementedError:
-        pytest.skip("no checkpoints")
-    assert again.feed(b"\x1b]4;1;?\x07\x1bP$q q\x1b\\") == b"\x1bP1$r1 q\x1b\\"
+    before = screen()
+    before.set_colors(0x010203, 0x040506, 0x070809)
+    before.feed(b"\x1b]4;3;#abcdef\x07\x1b[1m")
+    again = GhosttyScreen.opened(before.checkpoint(), Answers())
+    assert again.feed(b"\x1b]4;1;?;3;?\x07") == b"\x1b]4;3;rgb:abab/cdcd/efef\x07"
+    assert again.feed(b"\x1bP$q q\x1b\\\x1bP$qm\x1b\\") == b"\x1bP1$r1 q\x1b\\\x1bP1$r0;1m\x1b\\"
+    assert again.feed(b"\x1b]11;?\x07") == b"\x1b]11;rgb:0404/0505/0606\x07"
+    again.feed(b"\x1bc\x1b]104\x07")
+    assert again.feed(b"\x1b]4;3;?\x07\x1bP$q q\x1b\\") == b"\x1bP1$r1 q\x1b\\"
+
+
+@pytest.mark.parametrize(("before", "asked", "answer"), QUESTIONS)
+def test_a_question_cut_by_a_checkpoint_is_answered_once(before: bytes, asked: bytes, answer: bytes) -> None:
+    for cut in range(1, len(asked)):
+        first = screen()
+        first.feed(before)
+        heard_first = first.feed(asked[:cut])
+        second = GhosttyScreen.opened(first.checkpoint(), Answers())
+        assert heard_first + second.feed(asked[cut:]) == answer, cut
+
+
+@pytest.mark.parametrize(("before", "asked", "answer"), QUESTIONS)
+def test_looking_at_a_question_does_not_answer_it(before: bytes, asked: bytes, answer: bytes) -> None:
+    for cut in range(1, len(asked)):
+        shown = screen()
+        shown.feed(before)
+        heard_first = shown.feed(asked[:cut])
+        shown.redraw(100, 1 << 20)
+        shown.checkpoint()
+        shown.text(scrollback=True)
+        shown.find("a")
+        assert heard_first + shown.feed(asked[cut:]) == answer, cut
+
+
+def test_a_question_that_was_given_up_gets_no_answer() -> None:
+    for asked in (question for _, question, _ in QUESTIONS):
+        for cut in range(1, len(asked)):
+            shown = screen()
+            heard_first = shown.feed(asked[:cut])
+            shown.skip()
+            assert shown.feed(b"x") == b"", (asked, cut, heard_first)
+
+
+def test_mending_a_screen_answers_nothing() -> None:
+    """A wide character was cut in two by a resize, while a question is only begun."""
+    shown = screen(10, 4)
+    shown.feed("\x1b[?1049h\x1b[1;4H漢".encode())
+    shown.resize(4, 4)
+    assert shown.feed(b"\x1bP$qm") == b""
+    shown.checkpoint()
+    assert shown.feed(b"\x1b\\") == b"\x1bP1$r0m\x1b\\"
 
 
 def test_the_page_of_the_docs_lists_these_questions() -> None:

@@ -77,14 +77,13 @@ class GhosttyScreen(Screen):
         self._answer += self._replies.take(reply)
 
     def feed(self, data: bytes) -> bytes:
+        self._answer.clear()  # what giving up a begun query was answered with, in `skip` or for a checkpoint
         self._terminal.feed(data)
         if (
             self._terminal.cols != self.cols
         ):  # DECCOLM: a program's wish, but the size is its terminal's owner's
             self._fit(self.cols, self.rows)
-        answer = bytes(self._answer)
-        self._answer.clear()
-        return answer
+        return bytes(self._answer)
 
     def resize(self, cols: int, rows: int) -> None:
         """Both screens keep their rows at the bottom; lines of the primary one are folded anew. So does xterm.js."""
