@@ -1,26 +1,27 @@
-"""All screens do the same, wherever they run."""
+"""All screens do the same, wherever they run and whatever they are."""
 
 from __future__ import annotations
 
+import pytest
+
 from wormux.screen.in_process import LocalScreens
-from wormux.screen.opening import open_log
+from wormux.screen.opening import has_emulator, open_ghostty, open_log
 from wormux.screen.pool import ScreenPool
 from wormux.screen.port import Deliver, Screens
 from wormux.testing.screen_conformance import ScreensConformance
 
-OPEN_LOG = "wormux.screen.opening:open_log"
 
-
-class TestLocalScreens(ScreensConformance):
+class TestLocalLogScreens(ScreensConformance):
     def open_screens(self, deliver: Deliver) -> Screens:
         return LocalScreens(deliver, open_log)
 
 
-class TestScreenPool(ScreensConformance):
+class TestPoolOfLogScreens(ScreensConformance):
     def open_screens(self, deliver: Deliver) -> Screens:
-        return ScreenPool(deliver, opener=OPEN_LOG)
+        return ScreenPool(deliver, workers=3, opener="wormux.screen.opening:open_log")
 
 
-class TestScreenPoolOfThree(ScreensConformance):
+@pytest.mark.skipif(not has_emulator(), reason="the emulator has no build for this system")
+class TestLocalEmulators(ScreensConformance):
     def open_screens(self, deliver: Deliver) -> Screens:
-        return ScreenPool(deliver, workers=3, opener=OPEN_LOG)
+        return LocalScreens(deliver, open_ghostty)

@@ -27,6 +27,7 @@ from wormux.ids import PaneId
 from wormux.limits import KIB, LOG_BYTES, MIB
 from wormux.protocol.screen_link import (
     Answered,
+    CheckpointTaken,
     CloseScreen,
     Fed,
     Feed,
@@ -37,6 +38,7 @@ from wormux.protocol.screen_link import (
     TakeCheckpoint,
     TakeRedraw,
 )
+from wormux.screen.opening import has_emulator
 from wormux.screen.pool import ScreenPool, restart_delay_s
 from wormux.testing.screen_conformance import OTHER, PANE, WITHIN_S, Heard
 
@@ -47,10 +49,15 @@ PANES = [PaneId(f"pane-{number}") for number in range(20)]
 
 @asynccontextmanager
 async def running(
-    *, workers: int = 1, opener: str = OPEN_ODD, memory_bytes: int = 64 * MIB, python: str = sys.executable
+    *,
+    workers: int = 1,
+    opener: str | None = OPEN_ODD,
+    memory_bytes: int = 64 * MIB,
+    python: str = sys.executable,
 ) -> AsyncIterator[tuple[ScreenPool, Heard]]:
     heard = Heard()
-    pool = ScreenPool(heard.deliver, workers=workers, opener=opener, memory_bytes=memory_bytes, python=python)
+    opener_name = {} if opener is None else {"opener": opener}
+    pool = ScreenPool(heard.deliver, workers=workers, memory_bytes=memory_bytes, python=python, **opener_name)
     try:
         yield pool, heard
     finally:
@@ -77,6 +84,33 @@ async def test_no_worker_is_started_before_one_is_needed() -> None:
     async with running() as (pool, heard):
         heard.tell(pool, Feed(b"x"), CloseScreen())
         assert (pool.worker_pids, pool.counts.workers_started) == ([], 0)
+
+
+async def test_a_worker_can_be_ready_before_one_is_needed() -> None:
+    async with running(workers=2) as (pool, heard):
+        pool.prepare()
+        pool.prepare()
+        await started(pool, heard)
+        pool.prepare()
+        assert (len(pool.worker_pids), pool.counts.workers_started) == (1, 1)
+
+
+async def test_nothing_is_prepared_after_the_end() -> None:
+    async with running() as (pool, _):
+        await pool.aclose()
+        pool.prepare()
+        assert pool.counts.workers_started == 0
+
+
+@pytest.mark.skipif(not has_emulator(), reason="the emulator has no build for this system")
+async def test_by_default_screens_are_exact() -> None:
+    async with running(opener=None) as (pool, heard):
+        heard.tell(pool, OPEN, Feed(b"one\rtwo\x1b[6n"), REDRAW, TakeCheckpoint())
+        assert b"two" in (await heard.wait(RedrawTaken)).data
+        kept = await heard.wait(CheckpointTaken)
+        assert Answered(11, b"\x1b[1;4R") in heard.of()
+        heard.tell(pool, OpenScreen(11, 80, 24, kept.state), REDRAW, epoch=2)
+        assert await heard.wait(RedrawTaken, epoch=2) == await heard.wait(RedrawTaken)
 
 
 async def test_screens_go_where_the_fewest_are() -> None:
@@ -147,7 +181,7 @@ async def crash(pool: ScreenPool, heard: Heard, epoch: int, word: bytes = CRASH)
     return await heard.wait(ScreenGone, epoch=epoch)
 
 
-async def has_emulator(pool: ScreenPool, heard: Heard, pane_id: PaneId, epoch: int) -> bool:
+async def is_emulated(pool: ScreenPool, heard: Heard, pane_id: PaneId, epoch: int) -> bool:
     heard.tell(pool, OPEN, Feed(QUERY), pane_id=pane_id, epoch=epoch)
     await heard.wait(Fed, pane_id, epoch)
     return Answered(len(QUERY), ANSWER) in heard.of(pane_id, epoch)
@@ -162,12 +196,12 @@ async def test_output_that_crashes_twice_gets_no_emulator(
         first = await crash(pool, heard, 1, word)
         assert ("status 3" if word == EXIT else "SIGSEGV") in first.reason
         await heard.wait(ScreenGone, OTHER)
-        assert await has_emulator(pool, heard, OTHER, 2)
+        assert await is_emulated(pool, heard, OTHER, 2)
         await crash(pool, heard, 2, word)
         heard.tell(pool, OPEN, Feed(word), REDRAW, epoch=3)
         assert (await heard.wait(RedrawTaken, epoch=3)).data == word
-        assert await has_emulator(pool, heard, OTHER, 3)
-        assert not await has_emulator(pool, heard, PANE, 4)
+        assert await is_emulated(pool, heard, OTHER, 3)
+        assert not await is_emulated(pool, heard, PANE, 4)
         assert pool.counts.panes_without_emulator == 1
         assert pool.open_screens == 3
         heard.tell(pool, CloseScreen(), epoch=3)
@@ -184,7 +218,7 @@ async def test_who_was_killed_is_not_to_blame() -> None:
             heard.tell(pool, Feed(HANG), epoch=epoch)
             os.kill(pool.worker_pids[0], signal.SIGKILL)
             await heard.wait(ScreenGone, epoch=epoch)
-        assert await has_emulator(pool, heard, PANE, 4)
+        assert await is_emulated(pool, heard, PANE, 4)
 
 
 async def test_two_panes_that_crash_by_turns_are_both_found() -> None:
@@ -193,8 +227,8 @@ async def test_two_panes_that_crash_by_turns_are_both_found() -> None:
             for pane_id in (PANE, OTHER):
                 heard.tell(pool, OPEN, Feed(CRASH), pane_id=pane_id, epoch=epoch)
                 await heard.wait(ScreenGone, pane_id, epoch)
-        assert not await has_emulator(pool, heard, PANE, 3)
-        assert not await has_emulator(pool, heard, OTHER, 3)
+        assert not await is_emulated(pool, heard, PANE, 3)
+        assert not await is_emulated(pool, heard, OTHER, 3)
 
 
 async def test_a_crash_long_ago_is_forgotten() -> None:
@@ -204,7 +238,7 @@ async def test_a_crash_long_ago_is_forgotten() -> None:
         await heard.wait_fed(LOG_BYTES + 64 * KIB, epoch=2)
         heard.tell(pool, Feed(CRASH), epoch=2)
         await heard.wait(ScreenGone, epoch=2)
-        assert await has_emulator(pool, heard, PANE, 3)
+        assert await is_emulated(pool, heard, PANE, 3)
 
 
 @pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.decode())
@@ -216,7 +250,7 @@ async def test_a_worker_that_lies_is_ended(lie: bytes) -> None:
         await heard.wait(ScreenGone, OTHER)
         assert (len(heard.of()), len(heard.of(OTHER))) == (1, 1)
         assert pool.counts.workers_died == 1
-        assert await has_emulator(pool, heard, OTHER, 2)
+        assert await is_emulated(pool, heard, OTHER, 2)
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,11 @@ class ScreenPool(Screens):
         processes = [place.worker.process for place in self._places if place.worker is not None]
         return [process.pid for process in processes if process.pid is not None]
 
+    def prepare(self) -> None:
+        """Start a worker before one is needed: to load its emulator takes a good part of a second."""
+        if self._deliver is not None and all(place.worker is None for place in self._places):
+            self._start(self._places[0])
+
     def tell(self, pane_id: PaneId, epoch: int, request: ScreenRequest) -> None:
         if self._deliver is None:
             return

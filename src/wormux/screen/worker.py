@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from wormux.limits import KIB, MIB
-from wormux.protocol.screen_link import decode_request, encode
+from wormux.limits import DEFAULT_COLS, DEFAULT_ROWS, KIB, MIB
+from wormux.protocol.screen_link import OpenScreen, decode_request, encode
 from wormux.screen.frames import FrameBuffer
 from wormux.screen.table import Opener, ScreenTable, account
 
@@ -54,6 +54,9 @@ def main(arguments: Sequence[str]) -> int:
     _bear_signals()
     opener: Opener = getattr(importlib.import_module(module), name)
     _give_up(memory_bytes)
+    opener(
+        OpenScreen(0, DEFAULT_COLS, DEFAULT_ROWS)
+    ).close()  # so that the first request finds everything loaded
     table = ScreenTable(opener, memory_bytes, _report)
     with contextlib.suppress(ConnectionError):  # the server is gone
         serve(link, table, memoryview(page).cast("Q"))
