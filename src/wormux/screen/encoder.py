@@ -14,7 +14,7 @@ from typing import Final
 from wormux.limits import KIB
 from wormux.screen import modes
 from wormux.screen.port import Redraw
-from wormux.screen.rows import cell_text
+from wormux.screen.rows import blank_pen, cell_text
 from wormux.screen.rows import encode as encode_rows
 from wormux.screen.snapshot import (
     ALTERNATE,
@@ -27,6 +27,7 @@ from wormux.screen.snapshot import (
     SPACER_TAIL,
     STYLE,
     STYLE_SHIFT,
+    WIDE,
     WIDTH,
     WIDTH_SHIFT,
     Row,
@@ -35,7 +36,6 @@ from wormux.screen.snapshot import (
     Snapshot,
 )
 from wormux.screen.style import (
-    NO_LINK,
     PLAIN_PEN,
     PROTECT,
     UNPROTECT,
@@ -54,7 +54,7 @@ _NEUTRAL: Final = {b"]": b"\x1b]~", b"P": b"\x1bP~", b"_": b"\x1b_~", b"X": b"\x
 """Begins of strings that mean nothing, and end as theirs do."""
 _WRAP_PENDING, _PROTECTED = 1, 2
 _SAVED_PROTECTED, _SAVED_WRAP_PENDING, _SAVED_ORIGIN = 1, 2, 4
-_DEC_PROTECTION = 2
+_ISO_PROTECTION = 1
 _ASCII = 1
 _CURSOR_SHAPES: Final = (5, 1, 3, 1)
 """DECSCUSR's number for a blinking cursor; a steady one is the next."""
@@ -98,17 +98,16 @@ def _tabs(state: Snapshot) -> str:
 
 def _to_alternate(state: Snapshot, primary: ScreenState) -> bytes:
     """From the primary screen, drawn, to a blank alternate one. The primary's own cursor is of no account: a program
-    comes back to the saved one or brings the alternate screen's along."""
-    parts = [_keyboard(primary)]
+    comes back to the saved one or brings the alternate screen's along. By which mode it came is of none either."""
+    parts = [_keyboard(primary), _cursor_shape(state, primary)]
+    if primary.protected_mode == _ISO_PROTECTION:
+        parts.append("\x1bV\x1bW")
     saved = primary.saved
     rows = primary.rows(state.rows)
-    if saved and modes.is_set(state.modes, "?1049"):
-        parts += [_at_saved(state, saved, rows), modes.switch("?1049", True)]
-    else:
-        if saved:
-            parts += [_at_saved(state, saved, rows), "\x1b7"]
-        parts.append(modes.switch("?1047" if modes.is_set(state.modes, "?1047") else "?47", True))
-    parts += [_plain(saved), NO_LINK, "\x1b[H\x1b[2J"]
+    if saved:
+        parts += [_at_saved(state, saved, rows), "\x1b7", _plain(saved), _unprinted(state, saved, rows)]
+    parts.append(modes.switch("?47", True))
+    parts += [PLAIN_PEN, "\x1b[H\x1b[2J"]
     return "".join(parts).encode()
 
 
@@ -120,7 +119,8 @@ def _tail(state: Snapshot, screen: ScreenState, rows: Sequence[Row]) -> bytes:
     if margins:  # xterm.js takes DECSLRM for SCOSC, so the saved cursor comes after it
         parts.append(margins)
     if screen.saved:
-        parts += [_at_saved(state, screen.saved, rows), _save(state), _plain(screen.saved)]
+        saved = screen.saved
+        parts += [_at_saved(state, saved, rows), "\x1b7", _plain(saved), _unprinted(state, saved, rows)]
     top, bottom, _left, _right = state.region
     if (top, bottom) != (0, state.rows - 1):
         parts.append(f"\x1b[{top + 1};{bottom + 1}r")
@@ -129,7 +129,7 @@ def _tail(state: Snapshot, screen: ScreenState, rows: Sequence[Row]) -> bytes:
     parts += [_cursor(state, screen, rows, origin), _protection(screen), pen(screen.style)]
     if screen.link:
         parts.append(link(screen.link))
-    parts += [charsets(screen.charset), modes.current(state), _cursor_shape(state, screen)]
+    parts += [charsets(screen.charset), _cursor_shape(state, screen), modes.current(state)]
     if state.title:
         parts.append(f"\x1b]2;{clean(state.title)}\x1b\\")
     if state.cwd:
@@ -145,10 +145,6 @@ def _margins(state: Snapshot) -> str:
     return f"{modes.switch('?69', True)}\x1b[{left + 1};{right + 1}s"
 
 
-def _save(state: Snapshot) -> str:
-    return modes.switch("?1048", True) if modes.is_set(state.modes, "?1048") else "\x1b7"
-
-
 def _at_saved(state: Snapshot, saved: SavedCursor, rows: Sequence[Row]) -> str:
     """Everything as it is to be saved. The region is not set yet, so origin mode leaves rows as they are."""
     origin = modes.switch("?6", True) if saved.flags & _SAVED_ORIGIN else ""
@@ -159,13 +155,20 @@ def _at_saved(state: Snapshot, saved: SavedCursor, rows: Sequence[Row]) -> str:
     return origin + place + pen(saved.style) + protect + charsets(saved.charset)
 
 
-def _plain(saved: SavedCursor | None) -> str:
+def _plain(saved: SavedCursor) -> str:
     """Takes back what `_at_saved` changed beside the cursor."""
-    if not saved:
-        return PLAIN_PEN
     origin = modes.switch("?6", False) if saved.flags & _SAVED_ORIGIN else ""
     unprotect = UNPROTECT if saved.flags & _SAVED_PROTECTED else ""
     return origin + PLAIN_PEN + unprotect + no_charsets(saved.charset)
+
+
+def _unprinted(state: Snapshot, saved: SavedCursor, rows: Sequence[Row]) -> str:
+    """Takes back what `_at_saved` had to print in a blank cell, by an insertion: erasing would undo a wrap."""
+    if not saved.flags & _SAVED_WRAP_PENDING or cell_text(rows[saved.y], saved.x, state.cols):
+        return ""
+    if rows[saved.y].cell(saved.x) >> WIDTH_SHIFT & WIDTH == SPACER_TAIL:
+        return ""
+    return f"\x1b[{saved.y + 1};{saved.x + 1}H{blank_pen(rows[saved.y], saved.x)}\x1b[@{PLAIN_PEN}"
 
 
 def _cursor(state: Snapshot, screen: ScreenState, rows: Sequence[Row], origin: bool) -> str:
@@ -177,23 +180,22 @@ def _cursor(state: Snapshot, screen: ScreenState, rows: Sequence[Row], origin: b
 def _place(
     state: Snapshot, rows: Sequence[Row], x: int, y: int, *, pending: bool, top: int, left: int
 ) -> str:
-    """The cursor in its cell, counted from `top` and `left`. Where a wrap is pending, the cell is printed again."""
+    """The cursor in its cell, counted from `top` and `left`. Where a wrap is pending, the cell is printed again, a blank
+    one as a space: only printing makes a wrap pending."""
     if not pending:
         return f"\x1b[{y - top + 1};{x - left + 1}H"
     row = rows[y]
     if row.cell(x) >> WIDTH_SHIFT & WIDTH == SPACER_TAIL:
         x -= 1
-    return f"\x1b[{y - top + 1};{x - left + 1}H{cell_text(row, x, state.cols) or ' '}"
+    return f"\x1b[{y - top + 1};{x - left + 1}H{cell_text(row, x, state.cols) or blank_pen(row, x) + ' '}"
 
 
 def _protection(screen: ScreenState) -> str:
-    """The kind of protection that erasing heeds, and whether what is printed next is protected."""
+    """Whether what is printed next is protected, and whether the ISO kind is on, which all erasing heeds."""
     protected = screen.cursor_flags & _PROTECTED != 0
-    if not screen.protected_mode:
-        return ""
-    if screen.protected_mode == _DEC_PROTECTION:
-        return PROTECT if protected else PROTECT + UNPROTECT
-    return "\x1bV" if protected else "\x1bV\x1bW"
+    if screen.protected_mode == _ISO_PROTECTION:
+        return "\x1bV" if protected else "\x1bV\x1bW"
+    return PROTECT if protected else ""
 
 
 def _keyboard(screen: ScreenState) -> str:
@@ -223,9 +225,11 @@ def _printed_last(state: Snapshot, screen: ScreenState, rows: Sequence[Row]) -> 
     if x < 0:
         return ""
     cell = row.cell(x)
+    after = x + 2 if cell >> WIDTH_SHIFT & WIDTH == WIDE else x + 1
     gl = screen.charset >> 8 & 3
     if (
         cell & KIND
+        or after != (state.cols if pending else screen.x)
         or cell >> CONTENT_SHIFT & CONTENT != state.previous
         or cell >> LINK_SHIFT
         or screen.link

@@ -21,6 +21,8 @@ _BY_POSITION: Final = {"?6", "?69", "?47", "?1047", "?1048", "?1049"}
 """Restored with the cursor, the margins and the screens that they are about."""
 _UNSAVABLE: Final = {"?3", "?47", "?1047", "?1048", "?1049", "?2026", "?2048"}
 """Setting them for a moment to save them would do more than set them."""
+_BLINKING: Final = "?12"
+"""Set in a fresh terminal, though by no default of the library's: the page's cursor blinks."""
 _LAST: Final = "?2026"
 """What follows it is shown at once only when it is reset."""
 
@@ -39,14 +41,12 @@ def current(state: Snapshot) -> str:
     parts = [
         switch(mode, is_set(state.modes, mode))
         for mode in _differing(state.modes, state)
-        if mode not in _ORDERED and mode not in _BY_POSITION and mode not in ("?3", _LAST)
+        if mode not in _ORDERED and mode not in _BY_POSITION and mode not in ("?3", _BLINKING, _LAST)
     ]
-    # The last one that was set is the one in force.
-    for names, chosen in ((_MOUSE_EVENTS, state.mouse_event), (_MOUSE_FORMATS, state.mouse_format)):
-        others = [name for name in names[1:] if is_set(state.modes, name) and name != names[chosen]]
-        parts += [switch(mode, True) for mode in others]
-        if chosen:
-            parts.append(switch(names[chosen], True))
+    if not is_set(state.modes, _BLINKING):
+        parts.append(switch(_BLINKING, False))
+    parts += _choice(state, _MOUSE_EVENTS, state.mouse_event)
+    parts += _choice(state, _MOUSE_FORMATS, state.mouse_format)
     if state.modify_other_keys:
         parts.append("\x1b[>4;2m")
     if state.mouse_shift_capture:
@@ -68,6 +68,17 @@ def saved(state: Snapshot) -> str:
             value = is_set(state.saved_modes, mode)
             parts += [switch(mode, value), f"\x1b[{mode}s", switch(mode, not value)]
     return "".join(parts)
+
+
+def _choice(state: Snapshot, names: tuple[str, ...], chosen: int) -> list[str]:
+    """Modes of which the one in force was set last; it is none after any of them was reset."""
+    others = [name for name in names[1:] if is_set(state.modes, name) and name != names[chosen]]
+    parts = [switch(mode, True) for mode in others]
+    if chosen:
+        parts.append(switch(names[chosen], True))
+    elif others:
+        parts += [switch(name, False) for name in names[1:] if name not in others][:1]
+    return parts
 
 
 def _differing(modes: int, state: Snapshot) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from wormux.screen.snapshot import (
@@ -17,6 +18,7 @@ from wormux.screen.snapshot import (
     KIND,
     KIND_CLUSTER,
     KIND_PALETTE,
+    KIND_RGB,
     LINK_SHIFT,
     PLAIN_STYLE,
     PROTECTED,
@@ -36,8 +38,14 @@ NEW_LINE: Final = b"\r\n"
 _UNPRINTABLE: Final = re.compile("[\0-\x1f\x7f-\x9f]+")
 _LOOK: Final = STYLE << STYLE_SHIFT | PROTECTED | 0xFFFF << LINK_SHIFT
 """What of a cell is its pen, link and protection."""
+_STYLE: Final = STYLE << STYLE_SHIFT
+_NOT_CONTENT: Final = ~(CONTENT << CONTENT_SHIFT)
+_SPACE: Final = 0x20
+_CLUSTER_OR_WIDE: Final = KIND_CLUSTER | WIDE << WIDTH_SHIFT
 _JOINERS: Final = ("\u200d", "\ufe0e", "\ufe0f")
 _WIDE_BLANK: Final = "\u3000"
+_WIDE_SPACE: Final = f"\x1b(0{_WIDE_BLANK}\x1b(B"
+"""A space in two cells is what becomes of a wide character that the selected set does not have."""
 _CLUSTERS_ON, _CLUSTERS_OFF = "\x1b[?2027h", "\x1b[?2027l"
 
 
@@ -75,6 +83,12 @@ def cell_text(row: Row, x: int, cols: int) -> str | None:
     return body.removeprefix(f"\x1b[{x}C") if x else body
 
 
+def blank_pen(row: Row, x: int) -> str:
+    """The pen that makes a blank cell as it is."""
+    color = background(row.page, row.cell(x))
+    return _background_pen(color) if color else PLAIN_PEN
+
+
 def _line(row: Row, below: Row | None, cols: int) -> bytes:
     """A row and the way to the one below it."""
     text = row.plain()
@@ -102,71 +116,75 @@ def _cells(cells: tuple[int, ...], row: Row, cols: int) -> tuple[str, bool]:
     page = row.page
     out: list[str] = []
     add = out.append
-    look = 0  # the pen, link and protection in force, as in the cells
+    look = 0  # the pen, link and protection in force, as in the cells; -1 where only the pen is not plain
     blank = 0  # cells to be skipped before the next
     filled = 0  # cells to be erased with the background of `fill` before the next
     fill = 0
-    printed = False
+    run = -1  # all but the content of cells that need nothing but their character
     for x, cell in enumerate(cells):
-        if not cell:
+        if cell & _NOT_CONTENT == run and cell != run:
+            add(chr(cell >> CONTENT_SHIFT & CONTENT))
+            continue
+        point = cell >> CONTENT_SHIFT & CONTENT
+        kind = cell & KIND
+        width = cell >> WIDTH_SHIFT & WIDTH
+        if point and kind < KIND_PALETTE:
             if filled:
                 add(_filled(fill, filled))
                 filled, look = 0, -1
-            blank += 1
-            continue
-        kind = cell & KIND
-        width = cell >> WIDTH_SHIFT & WIDTH
-        if kind >= KIND_PALETTE:
             if blank:
                 add(f"\x1b[{blank}C")
                 blank = 0
-            if filled and cell != fill:
-                add(_filled(fill, filled))
-                filled = 0
-            if look > 0:
-                add(_look(page, 0, look))
-                look = 0
-            fill = cell
-            filled += 1
+            if cell & _LOOK != look:
+                add(_look(page, cell & _LOOK, look))
+                look = cell & _LOOK
+            if kind == KIND_CLUSTER:
+                add(_cluster(chr(point), page.clusters.get((row.number, x), ""), width == WIDE))
+                after = x + 2 if width == WIDE else x + 1
+                if after < cols:  # where terminals see its width differently
+                    add(f"\x1b[{after + 1}G")
+            elif width == WIDE and point == _SPACE:
+                add(_WIDE_SPACE)
+            else:
+                add(chr(point))
+            run = cell & _NOT_CONTENT if not cell & _CLUSTER_OR_WIDE else -1
             continue
-        if width >= SPACER_TAIL:
-            if width == SPACER_HEAD:
-                blank += 1
+        if width == SPACER_TAIL:
             continue
-        point = cell >> CONTENT_SHIFT & CONTENT
-        if filled:
+        run = -1
+        color = background(page, cell) if cell else 0
+        if filled and color != fill:
             add(_filled(fill, filled))
             filled, look = 0, -1
-        if not point:
+        if not color:
             blank += 1
             continue
         if blank:
             add(f"\x1b[{blank}C")
             blank = 0
-        if cell & _LOOK != look:
-            add(_look(page, cell & _LOOK, look))
-            look = cell & _LOOK
-        after = x + 2 if width == WIDE else x + 1
-        if kind == KIND_CLUSTER:
-            add(_cluster(chr(point), page.clusters.get((row.number, x), ""), width == WIDE))
-            if after < cols:  # where terminals see its width differently
-                add(f"\x1b[{after + 1}G")
-        else:
-            add(chr(point))
-        printed = after >= cols
+        if look > 0:
+            add(_look(page, 0, look))
+            look = 0
+        fill = color
+        filled += 1
     if filled:
         add(_filled(fill, filled))
         look = -1
     if look:
         add(_look(page, 0, look))
-    return "".join(out), printed
+    last = cells[-1] if len(cells) == cols else 0
+    character = last & KIND < KIND_PALETTE and last >> CONTENT_SHIFT & CONTENT
+    return "".join(out), bool(character) or last >> WIDTH_SHIFT & WIDTH == SPACER_TAIL
 
 
 def _look(page: Page, look: int, before: int) -> str:
     """What changes the pen, link and protection. `before` is -1 where only the pen is not plain."""
-    parts = [pen(page.styles.get(look >> STYLE_SHIFT & STYLE, PLAIN_STYLE))]
+    selected = pen(page.styles.get(look >> STYLE_SHIFT & STYLE, PLAIN_STYLE))
     if before < 0:
         before = 0
+    if not (look | before) & ~_STYLE:
+        return selected
+    parts = [selected]
     if look & PROTECTED:
         parts.append(PROTECT)  # a terminal may take it back with any SGR 0
     elif before & PROTECTED:
@@ -177,20 +195,36 @@ def _look(page: Page, look: int, before: int) -> str:
     return "".join(parts)
 
 
-def _filled(cell: int, count: int) -> str:
+def background(page: Page, cell: int) -> int:
+    """A cell without a character as one that has a background alone; 0 if it has none. Erasing leaves such cells;
+    where half of a wide character was overwritten there are others, which look the same."""
+    if cell & KIND >= KIND_PALETTE:
+        return cell & (KIND | CONTENT << CONTENT_SHIFT)
+    kind, first, second, third = page.styles.get(cell >> STYLE_SHIFT & STYLE, PLAIN_STYLE)[4:8]
+    if kind == 0:
+        return 0
+    if kind == 1:
+        return KIND_PALETTE | first << CONTENT_SHIFT
+    return KIND_RGB | (first | second << 8 | third << 16) << CONTENT_SHIFT
+
+
+def _filled(color: int, count: int) -> str:
     """What gives cells a background and no character, and steps over them."""
-    return f"{_background(cell)}\x1b[{count}X\x1b[{count}C"
+    return f"{_background_pen(color)}\x1b[{count}X\x1b[{count}C"
 
 
-def _background(cell: int) -> str:
-    content = cell >> CONTENT_SHIFT & CONTENT
-    if cell & KIND == KIND_PALETTE:
-        return background_pen(content & 0xFF)
+def _background_pen(color: int) -> str:
+    content = color >> CONTENT_SHIFT
+    if color & KIND == KIND_PALETTE:
+        return background_pen(content)
     return background_pen((content & 0xFF, content >> 8 & 0xFF, content >> 16 & 0xFF))
 
 
+@lru_cache(maxsize=4096)
 def _cluster(base: str, more: str, wide: bool) -> str:
     """One cell's code points. Where they would not come together by themselves, clustering is asked for."""
+    if base == " " and wide:
+        return _WIDE_SPACE + more
     by_itself = all(c in _JOINERS or unicodedata.category(c) in ("Mn", "Me") for c in more)
     resized = "\ufe0f" in more if wide else "\ufe0e" in more
     if by_itself and not resized:
@@ -204,10 +238,16 @@ def _wrap(row: Row, below: Row, printed: bool, cols: int) -> str:
     first, last = below.cell(0), row.cell(cols - 1)
     plain = not first & (_LOOK | KIND) and first >> CONTENT_SHIFT & CONTENT
     if last >> WIDTH_SHIFT & WIDTH == SPACER_HEAD and first >> WIDTH_SHIFT & WIDTH == WIDE:
-        return f"\x1b[{cols}G" if plain else f"\x1b[{cols}G{_WIDE_BLANK}\r"
+        style = row.page.styles.get(last >> STYLE_SHIFT & STYLE, PLAIN_STYLE)
+        if plain and style == PLAIN_STYLE:
+            return f"\x1b[{cols}G"
+        # Printed over, the blank keeps what it left free above; the rest of its row it may have painted.
+        unpaint = "\x1b[K" if cols > 2 else ""
+        return f"\x1b[{cols}G{pen(style)}{_WIDE_BLANK}{PLAIN_PEN}{unpaint}\r"
     if printed:
         return "" if plain else " \r\x1b[X"
     # A blank last cell: print it, wrap, and go back to make it blank by an insertion, which leaves the wrap alone.
-    paint = _background(last) if last & KIND >= KIND_PALETTE else ""
+    color = background(row.page, last) if last else 0
+    paint = _background_pen(color) if color else ""
     unpaint = PLAIN_PEN if paint else ""
     return f"\x1b[{cols}G  \x1b[A\x1b[{cols}G{paint}\x1b[@{unpaint}\x1b[B\r\x1b[X"

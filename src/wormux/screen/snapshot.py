@@ -26,7 +26,8 @@ _HISTORY: Final = struct.Struct("<HI")
 _PAGE: Final = struct.Struct("<HHHHHHII")
 _STYLE_ENTRY: Final = struct.Struct("<H16s")
 _ROW: Final = struct.Struct("<BH")
-_GRAPHEME: Final = struct.Struct("<HHH")
+_CLUSTER: Final = struct.Struct("<HHH")
+_SHORT_CLUSTER: Final = struct.Struct("<HHHI")
 _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
 
@@ -173,12 +174,16 @@ class Page:
             rows.append(row)
         (clusters,) = _U32.unpack_from(data, at)
         at += _U32.size
+        if len(data) - at == clusters * _SHORT_CLUSTER.size:  # one more code point each: nearly always so
+            entries = _SHORT_CLUSTER.iter_unpack(data[at:])
+            self.clusters = {(number, x): chr(point) for number, x, _, point in entries}
+            return rows
         for _ in range(clusters):
-            row_index, x, length = _GRAPHEME.unpack_from(data, at)
-            at += _GRAPHEME.size
+            number, x, length = _CLUSTER.unpack_from(data, at)
+            at += _CLUSTER.size
             points = struct.unpack_from(f"<{length}I", data, at)
             at += 4 * length
-            self.clusters[row_index, x] = "".join(map(chr, points))
+            self.clusters[number, x] = "".join(map(chr, points))
         return rows
 
 
