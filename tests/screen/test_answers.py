@@ -434,3 +434,16 @@ def test_the_page_of_the_docs_lists_these_questions() -> None:
     page = (ROOT / "docs/queries.md").read_text()
     known = sorted(mode for mode, value in MODES[True].items() if value is None)
     assert ", ".join(f"`{mode}`" for mode in known) in page
+    assert f"at most {ANSWER_BYTES} bytes" in page
+    table = (
+        "".join(line for line in page.splitlines() if line.startswith("|"))
+        .replace(" ", "")
+        .replace("\\|", "|")
+    )
+    for _, question, answer in QUESTIONS:
+        if question.endswith(b"c") or question == b"\x1b[5n":
+            for sequence in (question.replace(b"0c", b"c"), answer):
+                assert sequence.decode().replace("\x1b[", "CSI") in table, sequence
+        if question.startswith(b"\x1b]"):
+            code = question[2:].split(b";")[0].decode()
+            assert f"OSC{code};" in table
