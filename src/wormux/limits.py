@@ -108,6 +108,25 @@ LEAST_SCREENS_MEMORY_BYTES = 32 * MIB
 """Below it, not even the visible screens of all panes have room."""
 SCREEN_WORKERS = 4
 """The most processes that screens are spread over; as many as there are cores beside the server's own."""
+SCREEN_WORKER_SPARE_BYTES = 1024 * MIB
+"""Of memory, beyond twice what its screens may take: the interpreter, a frame of the largest size in several copies,
+and what screens take until they are looked at again. An emulator that wants more gets none, rather than the kernel
+choosing whom to kill."""
+SCREEN_REQUEST_CPU_S = 20.0
+"""Of computing, for one request: a hundred times what the largest takes. An emulator that loops would stop all panes
+of its worker for ever."""
+SCREEN_CRASHES = 2
+"""Of workers while they worked for the same pane, before that has no emulator any more: one may be chance."""
+SCREEN_PANES_REMEMBERED = 1024
+"""Of those that are suspected of crashes or have no emulator: four times the panes that a user may have, since
+nobody says when one is closed."""
+SCREEN_WORKER_YOUNG_S = 2.0
+"""Workers that die sooner after their start, in a row, are followed by the next ever later."""
+SCREEN_WORKERS_AT_ONCE = 2
+"""Workers in a row that may die young before the next is delayed: enough to find out a pane that kills them."""
+SCREEN_WORKER_DELAY_FLOOR_S = 0.25
+SCREEN_WORKER_DELAY_CAP_S = 15.0
+"""A start costs a third of a second of computing, so what can never work costs a few percent of a core."""
 ANSWERS_UNWRITTEN_BYTES = 64 * KIB
 """Answers to queries that a program has not read: one that asks for more does not wait for them."""
 REDRAW_LINES = 200
@@ -262,6 +281,8 @@ assert LOG_BYTES >= FLOW_WINDOW_BYTES + FLOW_RESUME_BYTES
 assert FLOW_WINDOW_BYTES <= CONNECTION_UNSENT_BYTES
 assert CHECKPOINT_LOG_BYTES <= LOG_BYTES
 assert SCREEN_BACKLOG_BYTES + LINK_UNSENT_BYTES + 2 * LINK_FRAME_BYTES // 4 <= LOG_BYTES
+assert SCREEN_CRASHES <= SCREEN_WORKERS_AT_ONCE
+assert 4 * SCREEN_FRAME_BYTES <= SCREEN_WORKER_SPARE_BYTES
 assert REDRAW_BYTES <= DEEP_REDRAW_BYTES <= CONNECTION_UNSENT_BYTES // 2
 assert INPUT_PANE_BYTES <= INPUT_CLIENT_BYTES
 assert INPUT_PANE_BYTES < FRAME_BYTES

@@ -104,5 +104,5 @@ def open_odd(request: OpenScreen) -> Screen:
 
 def open_impatient(request: OpenScreen) -> Screen:
     """As `open_odd`, in a worker that may not compute for long."""
-    vars(sys.modules["__main__"])["REQUEST_CPU_S"] = 0.1
+    vars(sys.modules["__main__"])["SCREEN_REQUEST_CPU_S"] = 0.1
     return open_odd(request)

@@ -12,13 +12,11 @@ from typing import Final
 import msgspec
 
 from wormux.errors import ScreenError
-from wormux.limits import CWD_CHARS, KIB, MAX_COLS, MAX_ROWS, MIN_COLS, MIN_ROWS, TITLE_CHARS
+from wormux.limits import CWD_CHARS, MAX_COLS, MAX_ROWS, MIN_COLS, MIN_ROWS, REDRAW_LOG_BYTES, TITLE_CHARS
 from wormux.screen.port import Match, Redraw, Screen
 from wormux.screen.safe_cut import ParserState, safe_cut, state_after
 
-_LOG_BYTES = 128 * KIB
-"""Some thousand lines of a shell."""
-_SPARE_BYTES = _LOG_BYTES // 4
+_SPARE_BYTES = REDRAW_LOG_BYTES // 4
 """Cut off beyond what has to go, so that not every byte costs a cut."""
 _JOIN_BELOW_BYTES = 4096
 """Pieces smaller than this are joined, so that a chatty shell does not cost an object per byte."""
@@ -95,8 +93,8 @@ class LogScreen(Screen):
         else:
             self._chunks.append(data)
         self._size += len(data)
-        if self._size > _LOG_BYTES:
-            self._cut(_LOG_BYTES - _SPARE_BYTES)
+        if self._size > REDRAW_LOG_BYTES:
+            self._cut(REDRAW_LOG_BYTES - _SPARE_BYTES)
         return b""
 
     def resize(self, cols: int, rows: int) -> None:

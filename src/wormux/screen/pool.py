@@ -13,7 +13,20 @@ import sys
 from dataclasses import dataclass, field
 
 from wormux.ids import PaneId
-from wormux.limits import LOG_BYTES, MAX_COLS, MAX_ROWS, MIN_COLS, MIN_ROWS, SCREENS_MEMORY_BYTES
+from wormux.limits import (
+    LOG_BYTES,
+    MAX_COLS,
+    MAX_ROWS,
+    MIN_COLS,
+    MIN_ROWS,
+    SCREEN_CRASHES,
+    SCREEN_PANES_REMEMBERED,
+    SCREEN_WORKER_DELAY_CAP_S,
+    SCREEN_WORKER_DELAY_FLOOR_S,
+    SCREEN_WORKER_YOUNG_S,
+    SCREEN_WORKERS_AT_ONCE,
+    SCREENS_MEMORY_BYTES,
+)
 from wormux.protocol.screen_link import (
     Answered,
     CheckpointTaken,
@@ -35,17 +48,6 @@ from wormux.screen.port import Deliver, Screens
 from wormux.screen.process import Death, WorkerCommand, WorkerProcess
 
 logger = logging.getLogger(__name__)
-
-_SHORT_LIVED_S = 2.0
-"""A worker that died sooner after its start is followed by the next after a growing delay."""
-_DELAY_FLOOR_S = 0.25
-_DELAY_CAP_S = 15.0
-_AT_ONCE = 2
-"""Workers that may die young in a row before their followers are delayed: enough to find a pane that kills them."""
-_DEATHS = 2
-"""Of workers while they worked for the same pane's output, before it gets no emulator any more."""
-_REMEMBERED_PANES = 1024
-"""Of those that are suspected or have no emulator; those of closed panes are forgotten this way."""
 
 
 @dataclass
@@ -223,7 +225,7 @@ class ScreenPool(Screens):
         if place.worker is worker:
             place.worker = None
         lived_s = self._loop.time() - worker.started_at_s
-        place.died_young = place.died_young + 1 if lived_s < _SHORT_LIVED_S else 0
+        place.died_young = place.died_young + 1 if lived_s < SCREEN_WORKER_YOUNG_S else 0
         self.counts.workers_died += 1
         entries = list(worker.entries.values())
         self.counts.screens_lost += len(entries)
@@ -241,7 +243,7 @@ class ScreenPool(Screens):
         pane_id = entry.key[0]
         known = self._suspects.pop(pane_id, None)
         suspect = _Suspect(known.deaths + 1 if known is not None else 1, entry.position + LOG_BYTES)
-        if suspect.deaths < _DEATHS:
+        if suspect.deaths < SCREEN_CRASHES:
             self._suspects[pane_id] = suspect
             _drop_oldest(self._suspects)
             return
@@ -269,11 +271,14 @@ def _makes_sense(entry: _Entry, event: Fed | Answered | RedrawTaken | Checkpoint
 
 def restart_delay_s(died_young: int) -> float:
     """How long after so many workers in a row that died young the next is started."""
-    if died_young < _AT_ONCE:
+    if died_young < SCREEN_WORKERS_AT_ONCE:
         return 0.0
-    return min(_DELAY_CAP_S, _DELAY_FLOOR_S * 2.0 ** min(died_young - _AT_ONCE, 10))
+    return min(
+        SCREEN_WORKER_DELAY_CAP_S,
+        SCREEN_WORKER_DELAY_FLOOR_S * 2.0 ** min(died_young - SCREEN_WORKERS_AT_ONCE, 10),
+    )
 
 
 def _drop_oldest(panes: dict[PaneId, _Suspect] | dict[PaneId, None]) -> None:
-    if len(panes) > _REMEMBERED_PANES:
+    if len(panes) > SCREEN_PANES_REMEMBERED:
         del panes[next(iter(panes))]

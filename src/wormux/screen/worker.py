@@ -19,24 +19,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from wormux.limits import DEFAULT_COLS, DEFAULT_ROWS, KIB, MIB
+from wormux.limits import (
+    DEFAULT_COLS,
+    DEFAULT_ROWS,
+    KIB,
+    SCREEN_REQUEST_CPU_S,
+    SCREEN_WORKER_SPARE_BYTES,
+)
 from wormux.protocol.screen_link import OpenScreen, decode_request, encode
 from wormux.screen.frames import FrameBuffer
 from wormux.screen.table import Opener, ScreenTable, account
 
 PAGE_BYTES: Final = mmap.PAGESIZE
 """Shared with the server: the number of the screen that is being worked for, 64 bits in the machine's order, or 0."""
-REQUEST_CPU_S: Final = 20
-"""Of computing, for one request: a hundred times what the largest takes. A worker that runs on is killed by SIGPROF,
-as an emulator that loops would stop all its panes for ever."""
 NICENESS: Final = 5
 """Keys and output go before screens, which nobody waits for but who attaches."""
 _SEND_AT_BYTES = 64 * KIB
 """Events that come together are sent together, up to here."""
 _OPEN_FILES = 16
-_BEYOND_SCREENS_BYTES = 1024 * MIB
-"""Of memory: the interpreter, a frame of the largest size in several copies, and what screens take until the budget
-is looked at again. An emulator that wants more gets none, rather than the kernel choosing whom to kill."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -72,7 +72,8 @@ def serve(link: socket.socket, table: ScreenTable, working_for: memoryview) -> N
         size = 0
         for payload in frames.took(count):
             number, request = decode_request(payload)
-            signal.setitimer(signal.ITIMER_PROF, REQUEST_CPU_S)
+            # Runs while this process computes; at its end SIGPROF kills, also in the middle of C code.
+            signal.setitimer(signal.ITIMER_PROF, SCREEN_REQUEST_CPU_S)
             working_for[0] = number
             for event in table.take(number, request):
                 events.append(encode(number, event))
@@ -102,7 +103,7 @@ def _give_up(memory_bytes: int) -> None:
     _limit(resource.RLIMIT_CORE, 0)  # it would hold what was on the screens
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     if sys.platform == "linux":
-        _limit(resource.RLIMIT_DATA, 2 * memory_bytes + _BEYOND_SCREENS_BYTES)
+        _limit(resource.RLIMIT_DATA, 2 * memory_bytes + SCREEN_WORKER_SPARE_BYTES)
         with contextlib.suppress(OSError):
             # It costs redraws, so the kernel takes it before it takes shells and servers.
             Path("/proc/self/oom_score_adj").write_text("500")
