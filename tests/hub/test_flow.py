@@ -164,15 +164,37 @@ def test_sizes_keep_their_place_among_the_bytes(world: HubWorld, client: SimClie
     pane_id = client.pane()
     pty = world.live(pane_id)
     pty.print(b"wide")
-    pty.resize(50, 20)
-    pty.print(b"narrow")
-    pty.resize(60, 20)
+    pty.resize(150, 20)
+    pty.print(b"wider")
+    pty.resize(160, 20)
     world.settle()
-    assert client.output(pane_id).sizes[1:] == [(4, 50, 20), (10, 60, 20)]
+    assert client.output(pane_id).sizes[1:] == [(4, 150, 20), (9, 160, 20)]
     late = world.client("late")
     late.connect()
     world.settle()
-    assert late.output(pane_id).size == (60, 20)
+    assert late.output(pane_id).size == (160, 20)
+
+
+def test_a_narrower_terminal_is_redrawn_and_nothing_left_out(world: HubWorld, client: SimClient) -> None:
+    """Emulators break lines differently when they have to be broken anew."""
+    pane_id = client.pane()
+    pty = world.live(pane_id)
+    pty.print(b"wide ")
+    world.settle()
+    client.acks_output = False
+    for cols in range(100, 50, -5):
+        pty.print(FLOOD)
+        pty.resize(cols, 20)
+        pty.print(b"narrow ")
+        world.run()
+    output = client.output(pane_id)
+    assert len(output.replays) == 2, "The first at once, the next no sooner than allowed."
+    world.settle()
+    assert len(output.replays) == 3
+    assert output.replays[-1].reset
+    assert output.gaps == []
+    assert output.size == (55, 20)
+    assert output.whole() == pty.history
 
 
 def test_a_resumed_tail_contains_the_sizes(world: HubWorld, client: SimClient) -> None:
@@ -182,14 +204,14 @@ def test_a_resumed_tail_contains_the_sizes(world: HubWorld, client: SimClient) -
     world.settle()
     client.cut()
     pty.print(b"one")
-    pty.resize(50, 20)
+    pty.resize(150, 20)
     pty.print(b"two")
     world.settle()
     client.connect()
     world.settle()
     (replay,) = client.said(m.Replay)
     assert (replay.position, replay.bytes, replay.reset, replay.skipped) == (6, 0, False, 0)
-    assert [(one.position, one.cols) for one in client.said(m.Resized)] == [(9, 50)]
+    assert [(one.position, one.cols) for one in client.said(m.Resized)] == [(9, 150)]
     assert client.output(pane_id).whole() == b"beforeonetwo"
 
 
