@@ -43,6 +43,9 @@ Report = Callable[[str, Exception], None]
 _MOST_BYTES = SCREEN_FRAME_BYTES - KIB
 """Of data in one event, so that its frame is not too large."""
 
+_CELL_BYTES = 8
+"""Of an emulator, for one character on the screen."""
+
 
 @dataclass(slots=True, eq=False)
 class _Entry:
@@ -124,7 +127,7 @@ class ScreenTable:
                 self._report("opening a stored screen", error)
             return (Unreadable(_sentence(error)),)
         self._entries[number] = _Entry(screen, request.position)
-        self._budget.use(number, len(request.state or b""))
+        self._budget.use(number, len(request.state or b"") + _cells_bytes(request))
         if (screen.cols, screen.rows) != (request.cols, request.rows):
             screen.resize(request.cols, request.rows)
         return ()
@@ -143,7 +146,7 @@ class ScreenTable:
                 self._fed[number] = entry
             case ResizeScreen(cols, rows):
                 screen.resize(cols, rows)
-                self._budget.use(number, 0)
+                self._budget.use(number, _cells_bytes(request))
             case SetColors(foreground, background, cursor):
                 screen.set_colors(foreground, background, cursor)
             case TakeRedraw(lines, limit_bytes):
@@ -209,6 +212,11 @@ def account(doing: str, error: Exception) -> str:
         return f"A screen failed while {doing}: {error}"
     frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
     return f"A bug: {type(error).__name__} while {doing}.\n{frames}"
+
+
+def _cells_bytes(size: OpenScreen | ResizeScreen) -> int:
+    """About what a screen of this size takes without any output."""
+    return _CELL_BYTES * size.cols * size.rows
 
 
 def _doing(request: ScreenRequest) -> str:
