@@ -25,6 +25,7 @@ interface RenderService {
 
 /** xterm.js offers no place of its own for this; a test holds that these exist. */
 interface Internals {
+  readonly _bufferService: { scrollLines(lines: number): void };
   readonly _renderService?: RenderService;
   readonly _viewport?: { _sync(): void };
   readonly _selectionService?: { refresh(): void };
@@ -68,6 +69,11 @@ export class Painting {
     window.clearTimeout(this.#holdTimer);
     this.#held = false;
     this.#apply();
+  }
+
+  /** Moves the view while nothing is painted; xterm.js's own way leads over the scroll bar, which is behind then. */
+  scrollTo(line: number): void {
+    this.#internals?._bufferService.scrollLines(line - this.xterm.buffer.active.viewportY);
   }
 
   dispose(): void {

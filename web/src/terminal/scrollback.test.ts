@@ -12,7 +12,7 @@ beforeEach(() => {
   xterm = new Terminal({ allowProposedApi: true, cols: 20, rows: 5, scrollback: 10_000 });
   element = document.createElement("div");
   ask = vi.fn(async () => ({}));
-  scrollback = new Scrollback(xterm, element, ask);
+  scrollback = new Scrollback(xterm, element, ask, (line) => xterm.scrollToLine(line));
 });
 afterEach(() => {
   vi.useRealTimers();

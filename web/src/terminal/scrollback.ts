@@ -26,7 +26,13 @@ export class Scrollback {
   #viewed: number | null = null;
   #waiting: (() => void)[] = [];
 
-  constructor(xterm: Terminal, element: HTMLElement, ask: (lines: number) => Promise<unknown>) {
+  /** `scrollTo` makes a line the first of the view. */
+  constructor(
+    xterm: Terminal,
+    element: HTMLElement,
+    ask: (lines: number) => Promise<unknown>,
+    private readonly scrollTo: (line: number) => void,
+  ) {
     this.#xterm = xterm;
     this.#ask = ask;
     const look = () => requestAnimationFrame(() => this.#look());
@@ -48,7 +54,7 @@ export class Scrollback {
     this.#above = above;
     this.#brought = this.#asked;
     if (this.#viewed !== null) {
-      this.#xterm.scrollToLine(Math.max(0, this.#xterm.buffer.active.baseY - this.#viewed));
+      this.scrollTo(Math.max(0, this.#xterm.buffer.active.baseY - this.#viewed));
       this.#viewed = null;
     }
     this.#settle();

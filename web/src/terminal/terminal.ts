@@ -80,8 +80,11 @@ export class PaneTerminal implements TerminalSink {
     useWidths(this.xterm);
     this.xterm.loadAddon(new WebLinksAddon((_event, uri) => openLink(uri)));
     this.#painting = new Painting(this.xterm);
-    this.#scrollback = new Scrollback(this.xterm, this.element, (lines) =>
-      core.request({ type: "pane_redraw", paneId: id, lines }),
+    this.#scrollback = new Scrollback(
+      this.xterm,
+      this.element,
+      (lines) => core.request({ type: "pane_redraw", paneId: id, lines }),
+      (line) => this.#painting.scrollTo(line),
     );
     guardReading(this.xterm, this.#resets, (error) => this.#failed(error));
     const mute = muteAnswers(this.xterm);
