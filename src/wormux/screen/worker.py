@@ -37,6 +37,7 @@ NICENESS: Final = 5
 _SEND_AT_BYTES = 64 * KIB
 """Events that come together are sent together, up to here."""
 _OPEN_FILES = 16
+"""Three and the link, and what importing takes at a time."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -54,9 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     _bear_signals()
     opener: Opener = getattr(importlib.import_module(module), name)
     _give_up(memory_bytes)
-    opener(
-        OpenScreen(0, DEFAULT_COLS, DEFAULT_ROWS)
-    ).close()  # so that the first request finds everything loaded
+    opener(OpenScreen(0, DEFAULT_COLS, DEFAULT_ROWS)).close()  # loads what is loaded on first use
+    os.nice(NICENESS)  # not before: somebody may wait for the first redraw
     table = ScreenTable(opener, memory_bytes, _report)
     with contextlib.suppress(ConnectionError):  # the server is gone
         serve(link, table, memoryview(page).cast("Q"))
@@ -99,7 +99,6 @@ def _bear_signals() -> None:
 
 def _give_up(memory_bytes: int) -> None:
     """Drop what it does not need. What cannot be dropped on this system is kept."""
-    os.nice(NICENESS)
     _limit(resource.RLIMIT_CORE, 0)  # it would hold what was on the screens
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     if sys.platform == "linux":
@@ -121,7 +120,8 @@ def _limit(kind: int, value: int) -> None:
 
 
 def _report(doing: str, error: Exception) -> None:
-    print(f"wormux screens: {account(doing, error)}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # the server's stderr may be a terminal that is closed
+        print(f"wormux screens: {account(doing, error)}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
