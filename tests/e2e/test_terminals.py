@@ -75,6 +75,7 @@ class Scripted:
         self.sockets: list[WebSocketRoute] = []
         self.heard: list[dict[str, Any]] = []
         self.answers: dict[str, Callable[[dict[str, Any]], None]] = {"tab_switch": self._switch}
+        self.silent = False
         self._held: dict[str, tuple[list[dict[str, Any]], Callable[[dict[str, Any]], None]]] = {}
         self._rev = 1
         self._tab = "tab-a"
@@ -132,13 +133,17 @@ class Scripted:
             return
         message = json.loads(frame[1:])
         self.heard.append(message)
+        if self.silent:
+            return
+        if message["type"] == "ping":
+            self.say(type="pong", time=message["time"], now=0)
         if message["type"] == "connect":
             session = {"id": "s", "sandboxId": "x", "name": "main", "createdAt": 0, "provider": "local"}
             self.say(
                 type="state", now=0, input=None, sessions=[{**session, "status": "awake"}], **self._layout()
             )
             for pane in "ab":
-                self.replay(pane, b"")
+                self.replay(pane, b"in pane " + pane.encode())
         if message["type"] in self.answers:
             self.answers[message["type"]](message)
         if "ref" in message:
@@ -175,13 +180,17 @@ def scripted() -> Scripted:
     return Scripted()
 
 
-@pytest.fixture
-def ui(server: ServerProcess, open_page: OpenPage, scripted: Scripted) -> Ui:
-    ui = open_page(server, path="about:blank", script=COUNT_FRAMES)
+def _open(server: ServerProcess, open_page: OpenPage, scripted: Scripted, *, clock: bool = False) -> Ui:
+    ui = open_page(server, path="about:blank", script=COUNT_FRAMES, clock=clock)
     ui.page.route_web_socket(re.compile("/ws$"), scripted.route)
     ui.page.goto(f"{server.url}/?token={server.token}")
     expect(ui.page.locator(".xterm-rows")).to_have_count(1)
     return ui
+
+
+@pytest.fixture
+def ui(server: ServerProcess, open_page: OpenPage, scripted: Scripted) -> Ui:
+    return _open(server, open_page, scripted)
 
 
 def test_a_hidden_terminal_reads_everything_and_paints_nothing(ui: Ui, scripted: Scripted) -> None:
@@ -263,3 +272,28 @@ def test_a_sequence_that_breaks_the_terminal_costs_a_redraw(ui: Ui, scripted: Sc
     pane.wait_text("^as the server has it, and on$")
     assert len(scripted.requests("pane_redraw")) == 1
     ui.eventually(partial(scripted.acknowledged, "a", 108), "all acknowledged")
+
+
+@pytest.mark.parametrize(("sign", "seconds"), [(None, 22), ("online", 7)])
+def test_a_line_that_is_dead_without_a_word_is_replaced(
+    sign: str | None, seconds: int, server: ServerProcess, open_page: OpenPage, scripted: Scripted
+) -> None:
+    ui = _open(server, open_page, scripted, clock=True)
+    for _ in range(25):
+        # Not all at once: an answer takes its time, which the page's clock does not know.
+        ui.page.clock.run_for(1000)
+    assert len(scripted.sockets) == 1
+    assert len(scripted.requests("ping")) in (3, 4)
+    scripted.silent = True
+    if sign is not None:
+        ui.page.evaluate("sign => window.dispatchEvent(new Event(sign))", sign)
+    ui.page.clock.run_for(seconds * 1000)
+    ui.eventually(lambda: len(scripted.sockets) == 2, "another socket")
+    expect(ui.page.get_by_test_id("connection-banner")).to_be_visible()
+    scripted.silent = False
+    # The attempt that nobody answered was made on the network of before.
+    ui.page.clock.run_for(2_500)
+    ui.page.evaluate("() => window.dispatchEvent(new Event('online'))")
+    ui.eventually(lambda: len(scripted.sockets) == 3, "a third socket")
+    ui.page.clock.run_for(500)
+    expect(ui.page.get_by_test_id("connection-banner")).to_be_hidden()
