@@ -85,8 +85,7 @@ function compareBuffer(report, name, left, right) {
     const [leftLine, rightLine] = [a, b].map((buffer) => buffer.lines.get(buffer.ybase + y));
     const place = { buffer: name, y };
     if (leftLine.isWrapped !== rightLine.isWrapped) {
-      const kind = name === "alt" ? "continued" : "wrapped";
-      report.note(kind, place, leftLine.isWrapped, rightLine.isWrapped);
+      report.note("continued", place, leftLine.isWrapped, rightLine.isWrapped);
     }
     report.cells += cols;
     for (let x = 0; x < cols; x++) {
