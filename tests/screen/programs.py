@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 
-TEXTS = ("plain words ", "x", "longer text that wraps in a narrow terminal ", "中文字", "🙂", "e\u0301", "a\u0302\u0323b",
-         "👨\u200d👩\u200d👧", "❤\ufe0f", "🇩🇪", "ｱﾊ", "█▀", "한글", " ", "\t", "é", "¿", "0123456789")  # fmt: skip
-MODES = ("4", "20", "?1", "?5", "?6", "?7", "?9", "?12", "?25", "?45", "?66", "?1000", "?1002", "?1003", "?1004",
-         "?1005", "?1006", "?1007", "?1015", "?1016", "?2004", "?2026", "?2027", "?2031", "?69", "?67", "?8")  # fmt: skip
+TEXTS = (
+    "plain words ", "x", "longer text that wraps in a narrow terminal ", "中文字", "🙂", "e\u0301", "a\u0302\u0323b",
+    "👨\u200d👩\u200d👧", "❤\ufe0f", "🇩🇪", "ｱﾊ", "█▀", "한글", " ", "\t", "é", "¿", "0123456789",
+)  # fmt: skip
+MODES = (
+    "4", "20", "?1", "?5", "?6", "?7", "?8", "?9", "?12", "?25", "?45", "?66", "?67", "?69", "?1000", "?1002",
+    "?1003", "?1004", "?1005", "?1006", "?1007", "?1015", "?1016", "?2004", "?2026", "?2027", "?2031",
+)  # fmt: skip
 KEPT = ("?7", "?25")
 """Mostly set, or nothing much is drawn."""
 
@@ -104,7 +108,7 @@ class Program:
                             f"\x1b]8;id={pick.randint(0, 9)};http://b/ü\x1b\\"))  # fmt: skip
 
     def report(self) -> str:
-        return self.random.choice(("\x1b]2;title ü %d\x07" % self.random.randint(0, 99), "\x1b]0;\x07",
+        return self.random.choice((f"\x1b]2;title ü {self.random.randint(0, 99)}\x07", "\x1b]0;\x07",
                                    "\x1b]7;file://host/dir\x1b\\", "\x1b]9;text\x07", "\x1b[6n", "\x1b[c"))  # fmt: skip
 
     def colors(self) -> str:

@@ -1,15 +1,16 @@
 """The whole state of a terminal as plain values, so that two can be compared.
 
 Left out is what a redraw is not meant to bring (see `wormux.screen.encoder`), and what differs without a difference:
-the numbers that a page gives its styles and links, how the cells are stored, ASCII selected as a character set, by
-which of three modes the alternate screen was entered, protection by DEC's sequence when nothing is protected, a single
-shift that was saved with a cursor, and of a cell without a character all but its background, which is like a space under a
-cursor with a wrap pending.
+- the numbers that a page gives its styles and links, and how cells are stored;
+- ASCII selected as a character set, and a single shift that was saved with a cursor;
+- by which of three modes the alternate screen was entered, and the shape of a cursor that no program chose;
+- protection by DEC's sequence, which no common erasing heeds;
+- of a cell without a character all but its background, and whether it is a space under a cursor with a wrap pending.
 """
 
 from __future__ import annotations
 
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any
 
 from wormux.screen import snapshot
@@ -88,7 +89,7 @@ def _screen(found: Snapshot, screen: ScreenState, links: _Links) -> dict[str, An
         cells[at] = _without_space(cells[at], screen.x)
     return {
         "rows": cells,
-        "wraps": [above.wraps and below.continues for above, below in zip(rows, rows[1:], strict=False)],
+        "wraps": [above.wraps and below.continues for above, below in pairwise(rows)],
         "saved cursor": saved,
         "keyboard": (screen.kitty_index, screen.kitty_flags),
     }

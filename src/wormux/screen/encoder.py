@@ -180,8 +180,8 @@ def _cursor(state: Snapshot, screen: ScreenState, rows: Sequence[Row], origin: b
 def _place(
     state: Snapshot, rows: Sequence[Row], x: int, y: int, *, pending: bool, top: int, left: int
 ) -> str:
-    """The cursor in its cell, counted from `top` and `left`. Where a wrap is pending, the cell is printed again, a blank
-    one as a space: only printing makes a wrap pending."""
+    """The cursor in its cell, counted from `top` and `left`. Where a wrap is pending, the cell is printed again, a
+    blank one as a space: only printing makes a wrap pending."""
     if not pending:
         return f"\x1b[{y - top + 1};{x - left + 1}H"
     row = rows[y]

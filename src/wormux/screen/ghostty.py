@@ -33,8 +33,10 @@ _MAGIC: Final = b"WXSC"
 _VERSION: Final = 1
 _CANCEL: Final = b"\x18"
 """CAN: gives up a sequence, and does not carry out what was begun of it."""
-_ORIGIN, _AUTOWRAP = 6, 7
-_WIDE: Final = 2
+_ERASERS: Final = (b"\x1b[X", b" ")
+"""One cell; the second one also where it is protected."""
+_ORIGIN, _AUTOWRAP, _INSERT = 6, 7, 1 << 15 | 4
+_REST_OF_WIDE, _NARROW, _WIDE = 0, 1, 2
 _EMPTY_BYTES: Final = 700 * KIB
 """A terminal without scrollback (measured)."""
 
@@ -146,31 +148,37 @@ class GhosttyScreen(Screen):
 
     def _snapshot(self) -> bytes:
         """Raises `ScreenError` inside a sequence of more than `limits.SCREEN_CONTINUATION_BYTES`."""
-        try:
-            return self._terminal.snapshot()
-        except SnapshotRefused:
-            self._mend()
-            return self._terminal.snapshot()
+        for eraser in _ERASERS:
+            try:
+                return self._terminal.snapshot()
+            except SnapshotRefused:
+                self._mend(eraser)
+        return self._terminal.snapshot()
 
-    def _mend(self) -> None:
-        """Erase the halves of wide characters that a resize left in the last column of the alternate screen."""
+    def _mend(self, eraser: bytes) -> None:
+        """Erase the halves of wide characters that a resize left at what was the alternate screen's edge."""
         terminal = self._terminal
         begun = terminal.continuation
         if begun:
             terminal.feed(_CANCEL)
-        if terminal.on_alternate:
-            x, y = terminal.cursor
-            origin = terminal.mode(_ORIGIN)
-            terminal.set_mode(_ORIGIN, False)
-            above = terminal.scrollback_rows
-            for row in range(self.rows):
-                if terminal.row_cells(above + row)[-1][1] == _WIDE:
-                    terminal.feed(b"\x1b[%d;%dH\x1b[X" % (row + 1, self.cols))
-            terminal.feed(b"\x1b[%d;%dH" % (y + 1, x + 1))
-            terminal.set_mode(_ORIGIN, origin)
-        else:
-            # It is not shown, and a program that comes to it finds it blank in the page's terminal.
-            terminal.feed(b"\x1b[?47h\x1b[2J\x1b[?47l")
+        hidden = not terminal.on_alternate
+        if hidden:
+            terminal.feed(b"\x1b[?47h")
+        x, y = terminal.cursor
+        modes = {mode: terminal.mode(mode) for mode in (_ORIGIN, _INSERT)}
+        for mode in modes:
+            terminal.set_mode(mode, False)
+        above = terminal.scrollback_rows
+        for row in range(self.rows):
+            widths = [width for _text, width in terminal.row_cells(above + row)]
+            for column, (width, after) in enumerate(zip(widths, [*widths[1:], _NARROW], strict=True)):
+                if width == _WIDE and after != _REST_OF_WIDE:
+                    terminal.feed(b"\x1b[%d;%dH" % (row + 1, column + 1) + eraser)
+        terminal.feed(b"\x1b[%d;%dH" % (y + 1, x + 1))
+        for mode, value in modes.items():
+            terminal.set_mode(mode, value)
+        if hidden:
+            terminal.feed(b"\x1b[?47l")
         terminal.feed(begun)
 
 

@@ -180,14 +180,14 @@ class Terminal:
         )
 
     def mode(self, number: int) -> bool:
-        """Whether a DEC mode is set."""
+        """Whether a mode is set: a DEC mode, or an ANSI mode and 0x8000."""
         config = _ffi.new("GhosttyTerminalModeConfig*", (number, False))
         out = _lib.GHOSTTY_TERMINAL_DATA_MODE
         _check(_lib.ghostty_terminal_get(self._handle, out, config), "A terminal cannot be asked")
         return bool(config.value)
 
     def set_mode(self, number: int, value: bool) -> None:
-        """Set a DEC mode and nothing else: the cursor stays where it is."""
+        """Set a mode and nothing else: the cursor stays where it is."""
         self._set("MODE", _ffi.new("GhosttyTerminalModeConfig*", (number, value)))
 
     def limit_scrollback(self, limit_bytes: int) -> None:

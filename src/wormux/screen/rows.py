@@ -53,19 +53,22 @@ def encode(rows: Sequence[Row], cols: int, screen_rows: int, limit_bytes: int) -
     """The last of `rows` that fit in `limit_bytes`, and how many are left out. The last `screen_rows` are a screen:
     where even they are too much, the first of them are left blank."""
     pieces: list[bytes] = []
-    room = limit_bytes
+    room = limit_bytes - screen_rows * len(NEW_LINE)  # which even rows that are left blank take
     fits = True
     left_out = len(rows)
     below: Row | None = None
     for row in reversed(rows):
         piece = _line(row, below, cols) if fits else NEW_LINE
-        if len(piece) > room:
+        in_screen = len(pieces) < screen_rows
+        cost = len(piece) - len(NEW_LINE) if in_screen else len(piece)
+        if fits and cost > room:
             fits = False
             piece = NEW_LINE
-        if not fits and len(pieces) >= screen_rows:
+        if not fits and not in_screen:
             break
         pieces.append(piece)
-        room -= len(piece)
+        if fits:
+            room -= cost
         left_out -= 1
         below = row
     pieces.reverse()

@@ -132,8 +132,8 @@ class Row(NamedTuple):
 
 
 class Page:
-    """Some rows, with the styles, links and clusters that their cells name. Read when `rows` is first asked for,
-    which raises `ScreenError` for garbage."""
+    """Some rows, with the styles, links and clusters that their cells name. Read when a row is first asked for, which
+    raises `ScreenError` for garbage."""
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
@@ -143,14 +143,21 @@ class Page:
         """What follows a cell's first code point, by row and column."""
 
     @cached_property
-    def rows(self) -> list[Row]:
-        """Oldest first."""
+    def _starts(self) -> list[int]:
+        """Where each row's header is, oldest first."""
         try:
             return self._read()
-        except (struct.error, ValueError, OverflowError) as error:
+        except (struct.error, IndexError, ValueError, OverflowError) as error:
             raise _garbage("a page") from error
 
-    def _read(self) -> list[Row]:
+    def newest_first(self) -> Iterator[Row]:
+        starts = self._starts
+        for number in range(len(starts) - 1, -1, -1):
+            at = starts[number]
+            flags, length = _ROW.unpack_from(self.data, at)
+            yield Row(self, number, flags & 0xF, flags >> 4 & 3, length, at + _ROW.size)
+
+    def _read(self) -> list[int]:
         data = self.data
         cols, count, styles, links, *_capacities = _PAGE.unpack_from(data, 0)
         at = _PAGE.size
@@ -163,28 +170,28 @@ class Page:
             link, at = _link(data, at + _U16.size)
             if link is not None:
                 self.links[number] = link
-        rows: list[Row] = []
-        for index in range(count):
-            flags, cells = _ROW.unpack_from(data, at)
-            at += _ROW.size
-            row = Row(self, index, flags & 0xF, flags >> 4 & 3, cells, at)
-            at += cells << row.cell_log2
-            if cells > cols or at > len(data):
+        starts: list[int] = []
+        for _ in range(count):
+            starts.append(at)
+            length = data[at + 1] | data[at + 2] << 8
+            if length > cols:
                 raise _garbage("a row")
-            rows.append(row)
+            at += _ROW.size + (length << (data[at] >> 4 & 3))
+        if at > len(data):
+            raise _garbage("a row")
         (clusters,) = _U32.unpack_from(data, at)
         at += _U32.size
         if len(data) - at == clusters * _SHORT_CLUSTER.size:  # one more code point each: nearly always so
             entries = _SHORT_CLUSTER.iter_unpack(data[at:])
             self.clusters = {(number, x): chr(point) for number, x, _, point in entries}
-            return rows
+            return starts
         for _ in range(clusters):
             number, x, length = _CLUSTER.unpack_from(data, at)
             at += _CLUSTER.size
             points = struct.unpack_from(f"<{length}I", data, at)
             at += 4 * length
             self.clusters[number, x] = "".join(map(chr, points))
-        return rows
+        return starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +232,8 @@ class ScreenState:
         return found
 
     def _backwards(self) -> Iterator[Row]:
-        for page in reversed(self.pages):
-            yield from reversed(page.rows)
-        for page in self.history:
-            yield from reversed(page.rows)
+        for page in (*reversed(self.pages), *self.history):
+            yield from page.newest_first()
 
 
 @dataclass(frozen=True, slots=True)
