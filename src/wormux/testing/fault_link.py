@@ -105,6 +105,8 @@ class FaultLink:
         self._struck = asyncio.Event()
         self._over = asyncio.Event()
         self._released = asyncio.Event()
+        self._carried: set[_Connection] = set()
+        self._ended = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._abandoned: deque[socket.socket] = deque()
 
@@ -134,7 +136,8 @@ class FaultLink:
     # --- Faults ------------------------------------------------------------------------------------------
 
     def arm(self, fault: Fault) -> None:
-        """It strikes the present connection, or the next; bytes count from now on. Replaces one that never struck."""
+        """It strikes any connection that is carried, or the next; bytes count from now on. Replaces one that never
+        struck."""
         assert self._fault is None or not self._struck.is_set() or self._over.is_set(), "One is under way."
         self._fault = fault
         self._bytes_left = fault.after_bytes
@@ -153,6 +156,13 @@ class FaultLink:
     async def wait_over(self) -> None:
         """The armed fault has passed: its connection is cut, or well again. Raises `TooLate`."""
         await self._wait(self._over, "pass")
+
+    async def wait_carrying(self, count: int) -> None:
+        """No more connections than so many are carried: a client that just left may have been the link's until now.
+        Raises `TooLate`."""
+        while len(self._carried) > count:
+            self._ended.clear()
+            await self._wait(self._ended, f"leave {count} connections")
 
     async def _wait(self, event: asyncio.Event, what: str) -> None:
         try:
@@ -183,6 +193,7 @@ class FaultLink:
     async def _carry(self, client: socket.socket) -> None:
         server = socket.socket()
         connection = _Connection({"up": server, "down": client})
+        self._carried.add(connection)
         try:
             for side in (client, server):
                 side.setblocking(False)
@@ -202,6 +213,8 @@ class FaultLink:
         finally:
             for side in connection.sinks.values():
                 _reset(side)
+            self._carried.discard(connection)
+            self._ended.set()
 
     def _abandon(self, side: socket.socket) -> None:
         self._abandoned.append(side)
