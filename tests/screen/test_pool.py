@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -303,6 +304,22 @@ async def test_no_process_is_left_behind() -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def descriptors() -> int:
+    """How many this process has open."""
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+async def test_no_descriptor_is_left_behind() -> None:
+    async with running() as (pool, heard):
+        counts = []
+        for epoch in range(1, 4):
+            pid = await started(pool, heard, epoch=epoch)
+            counts.append(descriptors())
+            os.kill(pid, signal.SIGKILL)
+            await heard.wait(ScreenGone, epoch=epoch)
+        assert counts == counts[:1] * 3
 
 
 async def test_a_pool_that_just_began_can_be_closed() -> None:

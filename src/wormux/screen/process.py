@@ -104,33 +104,27 @@ class WorkerProcess(asyncio.BufferedProtocol):
                     await self._closing.wait()
         if self._closing.is_set():
             return
-        ours, theirs = socket.socketpair()
-        shared = page_file()
         try:
-            with theirs:
-                page = mmap.mmap(shared, mmap.PAGESIZE)
-                process = spawn(command, theirs.fileno(), shared)
+            process, ours, page = _start(command)
         except OSError as error:
-            ours.close()
             self._over()
             if not self._closing.is_set():
                 on_death(Death(f"No worker can be started ({error.strerror}).", 0, is_suspect=False))
             return
-        finally:
-            os.close(shared)
         self.pid = process.pid
-        with page:
-            try:
-                await self._connect(ours)
-                await self._lost.wait()
-            except OSError:
-                ours.close()
-                self._over()
-            finally:
-                process.kill()  # it lives on if it is to blame, or not wanted any more
-            status = await asyncio.to_thread(process.wait)
-            (screen,) = _PAGE.unpack_from(page)
+        try:
+            await self._connect(ours)
+            await self._lost.wait()
+        except OSError:
+            ours.close()
+            self._over()
+        finally:
+            process.kill()  # it lives on if it is to blame, or not wanted any more
+        status = await asyncio.to_thread(process.wait)
+        noted = os.pread(page, _PAGE.size, 0)
+        os.close(page)
         if not self._closing.is_set():
+            screen = _PAGE.unpack(noted)[0] if len(noted) == _PAGE.size else 0
             is_suspect = self._fault is not None or status != -signal.SIGKILL
             on_death(Death(self._fault or _sentence(status), screen, is_suspect=is_suspect))
 
@@ -176,6 +170,20 @@ class WorkerProcess(asyncio.BufferedProtocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._over()
         self._lost.set()
+
+
+def _start(command: WorkerCommand) -> tuple[subprocess.Popen[bytes], socket.socket, int]:
+    """A worker, this end of its link, and the page that it writes. That is read as a file: memory that the worker can
+    take away would kill the server. Raises `OSError`."""
+    with contextlib.ExitStack() as on_failure:
+        ours, theirs = socket.socketpair()
+        on_failure.callback(ours.close)
+        with theirs:
+            page = page_file()
+            on_failure.callback(os.close, page)
+            process = spawn(command, theirs.fileno(), page)
+        on_failure.pop_all()
+    return process, ours, page
 
 
 def page_file() -> int:
