@@ -40,11 +40,13 @@ class TestLocalProvider(SandboxConformance):
     def _directories(self, tmp_path: Path) -> Iterator[None]:
         self.data_dir = tmp_path
         self.box_dir = tmp_path / "sandboxes" / BOX
+        self.providers: list[LocalProvider] = []
         yield
         shutil.rmtree(default_runtime_dir(tmp_path), ignore_errors=True)
 
     def make_provider(self) -> Provider:
-        return LocalProvider(self.data_dir)
+        self.providers.append(LocalProvider(self.data_dir))
+        return self.providers[-1]
 
     def kill_agent(self, provider: Provider, sandbox: Sandbox) -> None:
         os.kill(sandbox.welcome.pid, signal.SIGKILL)
@@ -52,7 +54,9 @@ class TestLocalProvider(SandboxConformance):
     def remains(self) -> list[str]:
         sockets = default_runtime_dir(self.data_dir).iterdir()
         files = (self.data_dir / "sandboxes").rglob("*")
-        return [str(path) for path in (*sockets, *files)] + _processes_that_mention(self.data_dir)
+        spares = [provider._spare for provider in self.providers]  # of no sandbox yet
+        processes = _processes_that_mention(self.data_dir) - {spare.life.pid for spare in spares if spare}
+        return [str(path) for path in (*sockets, *files)] + [str(_command(pid)) for pid in processes]
 
     async def test_a_killed_agent_is_named_with_its_signal(self) -> None:
         async with self.sandbox() as (provider, sandbox, events):
@@ -231,6 +235,6 @@ def _command(pid: int) -> bytes:
         return b""
 
 
-def _processes_that_mention(path: Path) -> list[str]:
-    commands = {int(entry.name): _command(int(entry.name)) for entry in Path("/proc").glob("[0-9]*")}
-    return [f"{pid}: {command!r}" for pid, command in commands.items() if os.fsencode(path) in command]
+def _processes_that_mention(path: Path) -> set[int]:
+    pids = {int(entry.name) for entry in Path("/proc").glob("[0-9]*")}
+    return {pid for pid in pids if os.fsencode(path) in _command(pid)}
