@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from bench import bulk, echo, memory, wake
+from bench import attach, bulk, echo, emulator, memory, screens, wake
 from bench.report import show
 
-BENCHMARKS = {"bulk": bulk.measure, "echo": echo.measure, "wake": wake.measure, "memory": memory.measure}
+BENCHMARKS = {
+    "bulk": bulk.measure,
+    "echo": echo.measure,
+    "wake": wake.measure,
+    "memory": memory.measure,
+    "screens": screens.measure,
+    "attach": attach.measure,
+    "emulator": emulator.measure,
+}
 
 
 def main() -> None:

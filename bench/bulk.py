@@ -44,15 +44,19 @@ def measure(rounds: int) -> list[Figure]:
     ]
 
 
+def script(path: Path) -> str:
+    """A shell that waits for a line, then writes the file and the end mark."""
+    words = _script(path)
+    return f"{words[0]} {words[1]} {json.dumps(words[2])}"
+
+
 def _script(path: Path) -> list[str]:
-    """Waits for a line, then writes the file and the end mark."""
     return ["sh", "-c", f"stty -echo; read go; cat {path}; printf %s that-was-'all'; read end"]
 
 
 def _through_wormux(path: Path) -> tuple[float, float]:
     """Delivered bytes only: a client that falls too far behind is sent a redraw instead of what it missed."""
-    script = _script(path)
-    with wormux(f"{script[0]} {script[1]} {json.dumps(script[2])}") as server:
+    with wormux(script(path)) as server:
         client = server.client()
         client.wait_status("connected")
         started = time.perf_counter()

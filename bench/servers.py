@@ -26,14 +26,14 @@ class Server:
     token: str
     pid: int
 
-    def client(self, client_id: str = "bench") -> WormuxClient:
+    def client(self, client_id: str = "bench", resume: dict[str, int] | None = None) -> WormuxClient:
         """Attached."""
-        return WormuxClient(f"{self.url}ws", self.token, client_id)
+        return WormuxClient(f"{self.url}ws", self.token, client_id, resume)
 
 
 @contextlib.contextmanager
-def wormux(shell: str = SHELL) -> Iterator[Server]:
-    """`wormux serve` on a data directory of its own; all of it is ended afterwards."""
+def wormux(shell: str = SHELL, *more: str) -> Iterator[Server]:
+    """`wormux serve`, with `more` options, on a data directory of its own; all of it is ended afterwards."""
     with tempfile.TemporaryDirectory(prefix="wormux-bench-") as data_dir:
         options = ["--data-dir", data_dir]
         command = [
@@ -46,6 +46,7 @@ def wormux(shell: str = SHELL) -> Iterator[Server]:
             "never",
             "--shell",
             shell,
+            *more,
         ]
         with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None

@@ -93,10 +93,11 @@ class WebSocket:
 class WormuxClient:
     """A client of Wormux that knows one pane."""
 
-    def __init__(self, url: str, token: str, client_id: str) -> None:
+    def __init__(self, url: str, token: str, client_id: str, resume: dict[str, int] | None = None) -> None:
         self._socket = WebSocket(url, {"Authorization": f"Bearer {token}"})
         self.state: dict[str, Any] = {}
-        self._control({"type": "connect", "width": 1000, "height": 700, "clientId": client_id, "flow": True})
+        page = {"width": 1000, "height": 700, "clientId": client_id, "flow": True, "resume": resume or {}}
+        self._control({"type": "connect", **page})
         while not self.state:
             self._note(next(self._messages()))
         self.received = 0
@@ -155,6 +156,28 @@ class WormuxClient:
         """All that came has been drawn."""
         self._acked = self.received
         self._control({"type": "output_ack", "paneId": self.pane_id, "position": self.received})
+
+    def redraws(self, count: int) -> bytes:
+        """Wait for so many whole redraws, of any panes: their bytes."""
+        drawn = bytearray()
+        done = left = 0
+        while done < count:
+            _, payload = self._socket.receive()
+            if payload[0] != 255:
+                drawn += payload[1:]
+                left -= len(payload) - 1
+                done += left == 0
+                continue
+            message = json.loads(payload[1:].tobytes())
+            self._note(message)
+            if message["type"] == "replay" and message["reset"]:
+                left = message["bytes"]
+                done += left == 0
+        return bytes(drawn)
+
+    def ask(self, message: dict[str, Any]) -> None:
+        """Send, and wait for nothing."""
+        self._control(message)
 
     def close(self) -> None:
         """Without a farewell."""
