@@ -32,7 +32,6 @@ from wormux.protocol.screen_link import (
     encode,
 )
 from wormux.screen.process import WorkerCommand, page_file, spawn
-from wormux.screen.worker import NICENESS
 
 WITHIN_S = 30.0
 OPEN = OpenScreen(0, 80, 24)
@@ -175,9 +174,6 @@ def test_it_has_given_up_what_it_does_not_need() -> None:
         assert resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE)[1] < 100
         assert resource.prlimit(worker.process.pid, resource.RLIMIT_DATA)[1] < 2048 * MIB
         assert (proc / "stat").stat().st_uid == 0, "others of the same user could look into it"
-        assert os.getpriority(os.PRIO_PROCESS, worker.process.pid) == min(
-            19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
-        )
 
 
 def test_closed_screens_are_given_back() -> None:

@@ -32,8 +32,6 @@ from wormux.screen.table import Opener, ScreenTable, account
 
 PAGE_BYTES: Final = mmap.PAGESIZE
 """Shared with the server: the number of the screen that is being worked for, 64 bits in the machine's order, or 0."""
-NICENESS: Final = 5
-"""Keys and output go before screens, which nobody waits for but who attaches."""
 _SEND_AT_BYTES = 64 * KIB
 """Events that come together are sent together, up to here."""
 _OPEN_FILES = 16
@@ -56,7 +54,6 @@ def main(arguments: Sequence[str]) -> int:
     opener: Opener = getattr(importlib.import_module(module), name)
     _give_up(memory_bytes)
     opener(OpenScreen(0, DEFAULT_COLS, DEFAULT_ROWS)).close()  # loads what is loaded on first use
-    os.nice(NICENESS)  # not before: somebody may wait for the first redraw
     table = ScreenTable(opener, memory_bytes, _report)
     with contextlib.suppress(ConnectionError):  # the server is gone
         serve(link, table, memoryview(page).cast("Q"))
