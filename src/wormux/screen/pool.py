@@ -75,7 +75,7 @@ class _Entry:
 
 @dataclass(eq=False)
 class _Worker:
-    """One of the places for a worker, with the process that is there and its screens."""
+    """A worker's process and the screens in it."""
 
     process: WorkerProcess
     started_at_s: float
@@ -84,6 +84,8 @@ class _Worker:
 
 @dataclass
 class _Place:
+    """Where workers are, one after the other."""
+
     worker: _Worker | None = None
     died_young: int = 0
     """Workers in a row."""
@@ -91,6 +93,8 @@ class _Place:
 
 @dataclass
 class _Suspect:
+    """A pane during whose work workers died."""
+
     deaths: int
     until: int
     """If the pane's screen gets past this position, nothing of what it held then is left in it or the log."""
