@@ -29,7 +29,7 @@ from wormux.protocol.agent_link import (
     Output,
     Refused,
 )
-from wormux.protocol.screen_link import CheckpointTaken, Fed, Feed, Unreadable
+from wormux.protocol.screen_link import CheckpointTaken, Fed, Feed, RedrawTaken, ScreenGone, Unreadable
 from wormux.sandbox.port import Lost
 
 
@@ -136,6 +136,12 @@ class TestScreens:
         (record,) = caplog.records
         assert record.levelname == "WARNING"
         assert "another emulator" in record.getMessage()
+
+    async def test_redraws_and_losses_are_counted(self, bench: Bench) -> None:
+        bench.screens.deliver(PANE, 1, RedrawTaken(200, 0, 80, 24, b"", 0))
+        bench.screens.deliver(PANE, 1, ScreenGone("Its worker was killed."))
+        bench.screens.deliver(PANE, 2, Fed(0))
+        assert (bench.driver._counts.redraws, bench.driver._counts.screens_lost) == (1, 1)
 
     async def test_draining_waits_for_their_checkpoints(self, bench: Bench) -> None:
         bench.hub.awaits_screens = True

@@ -60,7 +60,7 @@ from wormux.hub.inputs import (
 )
 from wormux.ids import Channel, ConnectionId, PaneId, SandboxId, UserId
 from wormux.protocol.agent_link import Ended, Opened, Refused, Stopped
-from wormux.protocol.screen_link import ScreenEvent, Unreadable
+from wormux.protocol.screen_link import RedrawTaken, ScreenEvent, ScreenGone, Unreadable
 from wormux.records import Change
 from wormux.sandbox.port import Lost, Provider, Sandbox, SandboxEvent, Terminal, TerminalEvent
 from wormux.screen.port import Deliver, Screens
@@ -461,6 +461,10 @@ class Driver:
     # --- Screens -----------------------------------------------------------------------------------------------
 
     def _screen_event(self, pane_id: PaneId, epoch: int, event: ScreenEvent) -> None:
+        if isinstance(event, RedrawTaken):
+            self._counts.redraws += 1
+        elif isinstance(event, Unreadable | ScreenGone):
+            self._counts.screens_lost += 1
         if isinstance(event, Unreadable):
             logger.warning("A stored screen is drawn from its newest output alone. %s", event.reason)
         self.dispatch(ScreenInput(pane_id, epoch, event))

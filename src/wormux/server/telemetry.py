@@ -32,6 +32,8 @@ class Counts:
     saves: int = 0
     saves_failed: int = 0
     logins_refused: int = 0
+    redraws: int = 0
+    screens_lost: int = 0
     loop_lag_s: float = 0.0
     """The longest since it was last asked for."""
 
@@ -88,6 +90,8 @@ class _Reader(Collector):
             ("wormux_hub_failures", "Inputs that the hub failed at: bugs.", counts.hub_failures),
             ("wormux_saves", "Changes that were stored.", counts.saves),
             ("wormux_saves_failed", "Changes that could not be stored.", counts.saves_failed),
+            ("wormux_redraws", "Screens that were drawn for clients.", counts.redraws),
+            ("wormux_screens_lost", "Screens that had to be opened anew.", counts.screens_lost),
             ("wormux_logins_refused", "Wrong credentials.", counts.logins_refused),
         ):
             yield CounterMetricFamily(name, text, value)
