@@ -24,11 +24,11 @@ ISO = 1
 BLANK: Cell = (0, PLAIN_STYLE, 0, False, None)
 
 
-def state(data: bytes) -> dict[str, Any]:
+def state(data: bytes, *, number_links: bool = True) -> dict[str, Any]:
     """What a snapshot says."""
     found = snapshot.read(data)
     shown = found.screens[found.active]
-    links = _Links()
+    links = _Links(number_links)
     values: dict[str, Any] = {
         "size": (found.cols, found.rows),
         "region": found.region,
@@ -82,7 +82,10 @@ def _difference(left: object, right: object) -> str:
 
 def _screen(found: Snapshot, screen: ScreenState, links: _Links) -> dict[str, Any]:
     rows = screen.rows(found.rows + screen.history_rows)
-    saved = screen.saved and screen.saved._replace(charset=_charset(screen.saved.charset))
+    saved = screen.saved
+    if saved:
+        x, y = min(saved.x, found.cols - 1), min(saved.y, found.rows - 1)
+        saved = saved._replace(x=x, y=y, charset=_charset(saved.charset))
     cells = [_cells(row, links) for row in rows]
     if screen is found.screens[found.active] and screen.cursor_flags & 1:
         at = len(rows) - found.rows + screen.y
@@ -130,12 +133,15 @@ def _without_space(cells: tuple[Cell, ...], x: int) -> tuple[Cell, ...]:
 class _Links:
     """Links that have no id of the program's, numbered in the order of their appearance."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: bool) -> None:
+        self._number = number
         self._numbers: dict[bytes | int, int] = {}
 
     def known(self, link: Link | None) -> Link | None:
         if link is None or (isinstance(link.id, bytes) and not link.id.startswith(b"~")):
             return link
+        if not self._number:
+            return Link(0, link.uri)
         return Link(self._numbers.setdefault(link.id, len(self._numbers)), link.uri)
 
 

@@ -102,7 +102,7 @@ def _to_alternate(state: Snapshot, primary: ScreenState) -> bytes:
     parts = [_keyboard(primary), _cursor_shape(state, primary)]
     if primary.protected_mode == _ISO_PROTECTION:
         parts.append("\x1bV\x1bW")
-    saved = primary.saved
+    saved = _saved(state, primary)
     rows = primary.rows(state.rows)
     if saved:
         parts += [_at_saved(state, saved, rows), "\x1b7", _plain(saved), _unprinted(state, saved, rows)]
@@ -118,8 +118,8 @@ def _tail(state: Snapshot, screen: ScreenState, rows: Sequence[Row]) -> bytes:
     origin = modes.is_set(state.modes, "?6")
     if margins:  # xterm.js takes DECSLRM for SCOSC, so the saved cursor comes after it
         parts.append(margins)
-    if screen.saved:
-        saved = screen.saved
+    saved = _saved(state, screen)
+    if saved:
         parts += [_at_saved(state, saved, rows), "\x1b7", _plain(saved), _unprinted(state, saved, rows)]
     top, bottom, _left, _right = state.region
     if (top, bottom) != (0, state.rows - 1):
@@ -143,6 +143,12 @@ def _margins(state: Snapshot) -> str:
         return ""
     _top, _bottom, left, right = state.region
     return f"{modes.switch('?69', True)}\x1b[{left + 1};{right + 1}s"
+
+
+def _saved(state: Snapshot, screen: ScreenState) -> SavedCursor | None:
+    """The saved cursor, on the screen also where that became smaller since: there it is restored to."""
+    saved = screen.saved
+    return saved and saved._replace(x=min(saved.x, state.cols - 1), y=min(saved.y, state.rows - 1))
 
 
 def _at_saved(state: Snapshot, saved: SavedCursor, rows: Sequence[Row]) -> str:

@@ -201,10 +201,10 @@ def _unpacked(state: bytes) -> bytes:
         raise _unreadable()
     inflate = zlib.decompressobj()
     try:
-        snapshot = inflate.decompress(memoryview(state)[_CHECKPOINT.size :], length)
+        snapshot = inflate.decompress(memoryview(state)[_CHECKPOINT.size :], length + 1)
     except zlib.error as error:
         raise _unreadable() from error
-    if len(snapshot) != length:
+    if len(snapshot) != length or not inflate.eof or inflate.unused_data:
         raise _unreadable()
     return snapshot
 
