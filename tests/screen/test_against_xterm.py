@@ -46,8 +46,8 @@ STATE = {
     "alternate saved cursor": "xterm.js moves it with the rows that scroll; the emulator leaves it in its place.",
     "charsets": "A soft reset gives up designated sets in xterm.js alone, and so does restoring the cursor in the"
     " emulator alone.",
-    "cursor blinks": "What ?12 and what DECSCUSR says is one setting for the emulator. In xterm.js the first holds again"
-    " when the second is taken back (CSI 0 SP q).",
+    "cursor blinks": "What ?12 and what DECSCUSR says is one setting for the emulator. In xterm.js the first holds"
+    " again when the second is taken back (CSI 0 SP q).",
     "edge cursor": "As above: erasing leaves the cursor behind the last cell in xterm.js, on it in the emulator.",
     "normal saved cursor": "As of the alternate screen.",
 }
