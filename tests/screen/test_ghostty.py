@@ -227,12 +227,15 @@ def test_bad_input(screen: GhosttyScreen, begin: bytes, piece: bytes, count: int
     assert resident_bytes() - before < SCREEN_SCROLLBACK_BYTES + 2 * SCREEN_CONTINUATION_BYTES + 8 * MIB
 
 
-def test_a_sequence_too_long_to_be_kept(screen: GhosttyScreen) -> None:
-    """No checkpoint can be taken inside of it, and then again."""
-    screen.feed(b"text\x1b]0;")
-    feed_many(screen, b"x", SCREEN_CONTINUATION_BYTES + 1)
-    with pytest.raises(ScreenError):
-        screen.checkpoint()
-    screen.feed(b"\x07 more")
-    assert len(screen.checkpoint()) > 0
-    assert screen.text() == "text more"
+@pytest.mark.parametrize("begin", [b"\x1b]52;c;", b"\x1b]0;", b"\x1bP1$r", b"\x1b_G", b"\x1bX", b"\x1b["])
+def test_a_sequence_too_long_to_be_kept(screen: GhosttyScreen, begin: bytes) -> None:
+    """It ends where it does, and the checkpoint knows that it is one."""
+    screen.feed(b"text" + begin[:1])
+    screen.feed(begin[1:])
+    feed_many(screen, b"1;", SCREEN_CONTINUATION_BYTES)
+    again = GhosttyScreen.opened(screen.checkpoint(), AsTheyAre())
+    assert len(again._terminal.continuation or b"") < 10
+    for one in (screen, again):
+        one.feed(b"1;" + (b"m" if begin == b"\x1b[" else b"1\x1b\\") + b" more")
+        assert (one.text(), one.title) == ("text more", "")
+        assert one.redraw(0, MIB).data.count(b"\x1b[1;9He") == 1

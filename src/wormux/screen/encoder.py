@@ -49,9 +49,15 @@ from wormux.screen.style import (
 )
 
 CONTINUATION_BYTES: Final = 64 * KIB
-"""The most that is sent of an unfinished sequence."""
-_NEUTRAL: Final = {b"]": b"\x1b]~", b"P": b"\x1bP~", b"_": b"\x1b_~", b"X": b"\x1bX~", b"^": b"\x1b^~"}
-"""Begins of strings that mean nothing, and end as theirs do."""
+"""Of an unfinished sequence that is sent; a longer one is sent as one that does nothing."""
+_MEANINGLESS: Final = {
+    b"\x1b[": b"\x1b[!1",
+    b"\x1b]": b"\x1b]~",
+    b"\x1bP": b"\x1bP~",
+    b"\x1b_": b"\x1b_~",
+    b"\x1bX": b"\x1bX~",
+    b"\x1b^": b"\x1b^~",
+}
 _WRAP_PENDING, _PROTECTED = 1, 2
 _SAVED_PROTECTED, _SAVED_WRAP_PENDING, _SAVED_ORIGIN = 1, 2, 4
 _ISO_PROTECTION = 1
@@ -250,8 +256,10 @@ def _printed_last(state: Snapshot, screen: ScreenState, rows: Sequence[Row]) -> 
 
 
 def _continuation(begun: bytes) -> bytes:
-    """What was begun. The first part of a string too long to be sent would be taken for all of it, so it becomes a
-    string that means nothing and ends where that one ends."""
-    if len(begun) <= CONTINUATION_BYTES:
-        return begun
-    return _NEUTRAL.get(begun[1:2], begun[:CONTINUATION_BYTES])
+    return begun if len(begun) <= CONTINUATION_BYTES else meaningless(begun)
+
+
+def meaningless(begun: bytes) -> bytes:
+    """The begin of a sequence that ends where one ends that begins like `begun`, and does nothing. What was begun is
+    too long for whoever is to read it, and the rest of it alone would be taken for something else."""
+    return _MEANINGLESS.get(begun[:2], b"")

@@ -21,7 +21,7 @@ from wormux.limits import (
     SCREEN_SCROLLBACK_BYTES,
 )
 from wormux.screen.answers import configure
-from wormux.screen.encoder import encode
+from wormux.screen.encoder import encode, meaningless
 from wormux.screen.library import SnapshotRefused, Terminal
 from wormux.screen.port import Match, Redraw, Screen
 from wormux.screen.snapshot import PRIMARY, read
@@ -33,6 +33,7 @@ _MAGIC: Final = b"WXSC"
 _VERSION: Final = 1
 _CANCEL: Final = b"\x18"
 """CAN: gives up a sequence, and does not carry out what was begun of it."""
+_ESCAPE: Final = b"\x1b"
 _ERASERS: Final = (b"\x1b[X", b" ")
 """One cell; the second one also where it is protected."""
 _ORIGIN, _AUTOWRAP, _INSERT = 6, 7, 1 << 15 | 4
@@ -72,6 +73,8 @@ class GhosttyScreen(Screen):
         self._terminal = terminal
         self._replies = replies
         self._answer = bytearray()
+        self._introducer = (terminal.continuation or b"")[:2]
+        """Of the last escape sequence, perhaps only its first byte yet."""
         self.cols, self.rows = terminal.cols, terminal.rows
         self._scrollback_rows = 0
 
@@ -81,9 +84,13 @@ class GhosttyScreen(Screen):
     def feed(self, data: bytes) -> bytes:
         self._answer.clear()  # what giving up a begun query was answered with, in `skip` or for a checkpoint
         self._terminal.feed(data)
-        if (
-            self._terminal.cols != self.cols
-        ):  # DECCOLM: a program's wish, but the size is its terminal's owner's
+        escape = data.rfind(_ESCAPE)
+        if escape >= 0:
+            self._introducer = data[escape : escape + 2]
+        elif self._introducer == _ESCAPE:
+            self._introducer += data[:1]
+        # DECCOLM is a program's wish, but the size is for those who look at it to say.
+        if self._terminal.cols != self.cols:
             self._fit(self.cols, self.rows)
         return bytes(self._answer)
 
@@ -147,18 +154,22 @@ class GhosttyScreen(Screen):
         self._terminal.set_mode(_AUTOWRAP, wraps)
 
     def _snapshot(self) -> bytes:
-        """Raises `ScreenError` inside a sequence of more than `limits.SCREEN_CONTINUATION_BYTES`."""
+        """Where the library has none of the terminal as it is, the terminal is made into one that it has."""
         for eraser in _ERASERS:
             try:
                 return self._terminal.snapshot()
             except SnapshotRefused:
-                self._mend(eraser)
+                if self._terminal.continuation is None:
+                    # Of a sequence this long the library does nothing at its end, so nothing is lost.
+                    self._terminal.feed(_CANCEL + meaningless(self._introducer))
+                else:
+                    self._mend(eraser)
         return self._terminal.snapshot()
 
     def _mend(self, eraser: bytes) -> None:
         """Erase the halves of wide characters that a resize left at what was the alternate screen's edge."""
         terminal = self._terminal
-        begun = terminal.continuation
+        begun = terminal.continuation or b""
         if begun:
             terminal.feed(_CANCEL)
         hidden = not terminal.on_alternate

@@ -146,13 +146,13 @@ class Terminal:
         return bool(self._get("ACTIVE_SCREEN", "GhosttyTerminalScreen"))
 
     @property
-    def continuation(self) -> bytes:
-        """Of a sequence or character that was begun."""
+    def continuation(self) -> bytes | None:
+        """Of a sequence or character that was begun; None if it is too long to be kept."""
         start = _ffi.new("uint8_t**")
         length = _ffi.new("size_t*")
         result = _lib.ghostty_terminal_continuation_alloc(self._handle, _ffi.NULL, start, length)
         if result != _SUCCESS:
-            raise SnapshotRefused("What was begun of a sequence is too long to be stored.")
+            return None
         try:
             return bytes(_ffi.buffer(start[0], length[0])) if length[0] else b""
         finally:
