@@ -30,7 +30,8 @@ WITHIN_S = 30.0
 _LEAVES_WITHIN_S = 5.0
 """What was asked to end has so long before it is killed."""
 _LOOK_EVERY_S = 0.02
-_READY = re.compile(r"^Wormux is ready: (\S+)$", re.MULTILINE)
+_READY = re.compile(r"Wormux is ready: (\S+)\n")
+"""With the line's end, which a server that is killed may never write."""
 
 
 class ServerEnded(WormuxError):
