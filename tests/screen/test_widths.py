@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -135,22 +136,72 @@ def _drawn(text: str) -> str:
     return text.translate(UNSEEN)
 
 
+MODES = {"each by itself": "", "in clusters": "\x1b[?2027h"}
+SWITCHED = {
+    "clusters, and no more": "\x1b[?2027h\u0915\x1b[?2027l\u094d\u0937b",
+    "clusters from here on": "\u0915\u094d\x1b[?2027h\u0937b",
+    "clusters, reset": "\x1b[?2027h\x1bca\u0e33b",
+    "clusters, softly reset": "\x1b[?2027h\x1b[!pa\u0e33b",
+    "clusters, saved and restored": "\x1b[?2027h\x1b[?2027s\x1b[?2027l\x1b[?2027ra\u0e33b",
+    "clusters switched off with another mode": "\x1b[?2027h\x1b[?7;2027la\u0e33b",
+}
+CASES = SWITCHED | {
+    f"{name}, {mode}": f"{set}{data}" for mode, set in MODES.items() for name, data in SEQUENCES.items()
+}
+POOL = (
+    "a b1\u00e9\u0301\u0323\u200b\u200c\u200d\u2060\ufe0e\ufe0f\u20e3\u0600\u06dd"
+    "\u0903\u0915\u0937\u093e\u093f\u094d\u09be\u0e33\u1b44\u3042\u3099\u302e\uff9e"
+    "\u1100\u115f\u1160\u1161\u11a8\uac00\uac01\ua960\ud7b0\u2764\u231a\u263a\u00a9"
+    "\U0001f1e9\U0001f1ea\U0001f3fb\U0001f3fd\U0001f44d\U0001f468\U0001f469\U0001f600\U0001f4bb"
+    "\U000e0067\U000e007f\U00011000\U000110bd\U00016ff0"
+)
+CONTROLS = (
+    "\x1b[m",
+    "\x1b[31m",
+    "\x1b[G",
+    "\x1b[2D",
+    "\x1b[C",
+    "\x1b[19G",
+    "\b",
+    "\x1b[?2027h",
+    "\x1b[?2027l",
+)
+
+
 @pytest.fixture(scope="module")
 def page_layouts(lay_out: Callable[[list[str]], Iterator[str]]) -> dict[str, Any]:
-    answers = lay_out([json.dumps(data) for data in SEQUENCES.values()])
-    return {name: json.loads(answer) for name, answer in zip(SEQUENCES, answers, strict=True)}
+    answers = lay_out([json.dumps(data) for data in CASES.values()])
+    return {name: json.loads(answer) for name, answer in zip(CASES, answers, strict=True)}
 
 
-@pytest.mark.parametrize("name", SEQUENCES)
-def test_a_sequence_takes_the_same_cells(name: str, page_layouts: dict[str, Any]) -> None:
+def _differences(data: str, page: dict[str, Any]) -> list[tuple[object, object]]:
+    """What the page has, and the library instead."""
     terminal = core.Terminal(COLS, ROWS)
-    terminal.feed(SEQUENCES[name].encode())
-    page = page_layouts[name]
-    assert [(_drawn(text), width) for text, width in page["cells"]] == [
-        (_drawn(text), width) for text, width in _cells(terminal)
-    ]
+    terminal.feed(data.encode())
+    cells = zip(page["cells"], _cells(terminal), strict=True)
+    drawn = [((_drawn(here), a), (_drawn(there), b)) for (here, a), (there, b) in cells]
     # Past the last column xterm.js counts on, where the library remembers a pending wrap.
-    assert [min(page["cursor"][0], COLS - 1), page["cursor"][1]] == list(terminal.cursor)
+    x, y = page["cursor"]
+    return [pair for pair in [*drawn, ((min(x, COLS - 1), y), terminal.cursor)] if pair[0] != pair[1]]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_sequence_takes_the_same_cells(name: str, page_layouts: dict[str, Any]) -> None:
+    assert _differences(CASES[name], page_layouts[name]) == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_any_sequence_takes_the_same_cells(mode: str, lay_out: Callable[[list[str]], Iterator[str]]) -> None:
+    random = Random(2027)
+    cases = [
+        MODES[mode] + "".join(random.choice(CONTROLS if random.random() < 0.05 else POOL) for _ in range(12))
+        for _ in range(2000)
+    ]
+    pages = map(json.loads, lay_out([json.dumps(data) for data in cases]))
+    differ = {
+        data: found for data, page in zip(cases, pages, strict=True) if (found := _differences(data, page))
+    }
+    assert not differ
 
 
 def test_every_code_point_takes_the_same_cells(lay_out: Callable[[list[str]], Iterator[str]]) -> None:

@@ -1,6 +1,7 @@
 import { Terminal } from "@xterm/xterm";
 import { expect, test } from "vitest";
-import { useWidths, widthOf } from "./widths";
+import { widthOf } from "./clusters";
+import { useWidths } from "./widths";
 
 // That every character takes the cells that the server's emulator gives it is held by tests/screen/test_widths.py.
 
@@ -33,5 +34,24 @@ test("a mark behind a sequence joins the cell left of the cursor, if there is on
   expect(await cells("\u0301e\x1b[1m\u0301x")).toEqual([
     ["e\u0301", 1],
     ["x", 1],
+  ]);
+});
+
+test("a program that asks for clusters gets them until it wants them no more", async () => {
+  const flag = "\u{1f1e9}\u{1f1ea}";
+  expect(await cells(`\x1b[?2027h${flag}\x1b[?2027l${flag}`)).toEqual([
+    [flag, 2],
+    ["", 0],
+    ["\u{1f1e9}", 2],
+    ["", 0],
+    ["\u{1f1ea}", 2],
+    ["", 0],
+  ]);
+  expect(await cells("\x1b[?2027h\u231a\ufe0ex\u2764\ufe0fy")).toEqual([
+    ["\u231a\ufe0e", 1],
+    ["x", 1],
+    ["\u2764\ufe0f", 2],
+    ["", 0],
+    ["y", 1],
   ]);
 });
