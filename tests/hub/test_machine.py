@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from wormux.hub.pane import Pane
 from wormux.hub.settings import ExitBehavior
 from wormux.ids import PaneId
 from wormux.limits import INPUT_PANE_BYTES
@@ -299,8 +300,22 @@ class HubMachine(RuleBasedStateMachine):
             for pane in world.panes.values():
                 assert client.model.connected[pane.id] == self.world.server.connected(pane.id)
                 assert client.model.panes[pane.id].queued == pane.queued_bytes
+                self.check_drawn(client, pane)
             for pane_id, stream in [*client.inputs.items(), *client.past_inputs]:
                 assert not stream.unaccounted(), (client.client_id, pane_id, stream.unaccounted())
+
+    def check_drawn(self, client: SimClient, pane: Pane) -> None:
+        """What the client has drawn ends as the stream does: nothing is lost or doubled behind a redraw."""
+        log, output = pane.log, client.outputs.get(pane.id)
+        if output is None or output.position != log.end:
+            return
+        shown = b""
+        at = max(log.start, log.end - 1000)
+        while at < log.end:
+            shown += log.read(at, 1000)
+            at = max(log.start, log.end - 1000) + len(shown)
+        drawn = bytes(output.drawn[-2 * len(shown) - 1000 :]).replace(QUERY, b"")
+        assert drawn.endswith(shown.replace(QUERY, b"")), (client.client_id, pane.id)
 
     def teardown(self) -> None:
         """All faults end: everything comes to rest, and every pane can be had back with a key."""
