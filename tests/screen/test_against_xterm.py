@@ -48,7 +48,7 @@ STATE = {
     " emulator alone.",
     "cursor blinks": "What ?12 and what DECSCUSR says is one setting for the emulator. In xterm.js the first holds"
     " again when the second is taken back (CSI 0 SP q).",
-    "edge cursor": "As above: erasing leaves the cursor behind the last cell in xterm.js, on it in the emulator.",
+    "edge cursor": "As above: the cursor stays behind the last cell in xterm.js, and what follows is a cell further.",
     "normal saved cursor": "As of the alternate screen.",
 }
 """Everything else that may differ, and why."""

@@ -101,27 +101,15 @@ function compareBuffer(report, name, left, right) {
   }
 }
 
-/** Whether the first cursor is behind the last cell of an erased row, and the other on that cell. */
-function atEdge({ core, terminal, erasedAtEdge }, a, b) {
-  const { y, ybase, lines } = core.buffer;
-  return (
-    a === `${terminal.cols},${y}` &&
-    b === `${terminal.cols - 1},${y}` &&
-    erasedAtEdge.has(lines.get(ybase + y))
-  );
-}
-
 export function compare(left, right) {
   const report = new Report();
   const [a, b] = [state(left), state(right)];
   const names = new Set([...Object.keys(a), ...Object.keys(b)]);
+  const atEdge = edgeErased(left, left.core.buffer, left.core.buffer.y);
+  const cursor = `${left.core.buffer === left.core.buffers.alt ? "alternate" : "normal"} cursor`;
   const rest = [...names]
     .filter((name) => a[name] !== b[name])
-    .map((name) => [
-      name.endsWith(" cursor") && atEdge(left, a[name], b[name]) ? "edge cursor" : name,
-      a[name],
-      b[name],
-    ]);
+    .map((name) => [name === cursor && atEdge ? "edge cursor" : name, a[name], b[name]]);
   if (a.size === b.size) {
     compareBuffer(report, "normal", left, right);
     if (a.buffer === "alternate" && b.buffer === "alternate") compareBuffer(report, "alt", left, right);
