@@ -19,7 +19,8 @@ CODE_POINTS = 0x110000
 SPECIAL = (range(0x20000), range(0xE0000, 0xE1000))
 """Outside of these, characters differ in nothing but their widths."""
 HANGUL = range(0xAC00, 0xD7A4)
-LINE_CHARS = 100
+LINE_CHARS = 110
+"""As Biome breaks lines."""
 TRAITS = {
     "EXTENDS": "joins whatever it follows",
     "PREPENDS": "what follows joins it",
@@ -86,12 +87,15 @@ def table() -> str:
         f"/** {meaning[0].upper()}{meaning[1:]}. */\nexport const {name} = {4 << bit:#x};\n"
         for bit, (name, meaning) in enumerate(TRAITS.items())
     )
-    runs = "".join(f'  "{line}",\n' for line in _lines(words))
+    runs = "".join(f'  "{line}",\n' for line in _lines(words, LINE_CHARS - 10))
+    kinds_lines = [
+        f"  {line.rstrip()}\n" for line in _lines([f"{kind:#x}," for kind in different], LINE_CHARS - 1)
+    ]
     return (
         f"{_HEADER}{traits}\n"
         f"/** The kind of a Hangul syllable that ends in a consonant. */\n"
         f"export const CLOSED_SYLLABLE = {_kind(HANGUL.start + 1):#x};\n\n"
-        f"{_RUNS.format(kinds=''.join(f'  {kind:#x},{chr(10)}' for kind in different))}"
+        f"{_RUNS.format(kinds=''.join(kinds_lines))}"
         f'export const RUNS = [\n{runs}].join("");\n'
     )
 
@@ -136,10 +140,10 @@ def _width(*codes: int) -> int:
     return int(width[0])
 
 
-def _lines(words: list[str]) -> list[str]:
+def _lines(words: list[str], chars: int) -> list[str]:
     lines = [""]
     for word in words:
-        if len(lines[-1]) + len(word) >= LINE_CHARS:
+        if len(lines[-1]) + len(word) >= chars:
             lines.append("")
         lines[-1] += f"{word} "
     return lines
