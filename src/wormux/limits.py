@@ -124,6 +124,9 @@ SCREEN_WORKER_YOUNG_S = 2.0
 """Workers that die sooner after their start, in a row, are followed by the next ever later."""
 SCREEN_WORKERS_AT_ONCE = 2
 """Workers in a row that may die young before the next is delayed: enough to find out a pane that kills them."""
+SCREEN_WORKERS_UNHEARD = 3
+"""Workers in a row that may die before they do anything. Then screens do without an emulator, but for a try every
+`SCREEN_WORKER_DELAY_CAP_S`: pages must show something."""
 SCREEN_WORKER_DELAY_FLOOR_S = 0.25
 SCREEN_WORKER_DELAY_CAP_S = 15.0
 """A start costs a third of a second of computing, so what can never work costs a few percent of a core."""
@@ -281,7 +284,7 @@ assert LOG_BYTES >= FLOW_WINDOW_BYTES + FLOW_RESUME_BYTES
 assert FLOW_WINDOW_BYTES <= CONNECTION_UNSENT_BYTES
 assert CHECKPOINT_LOG_BYTES <= LOG_BYTES
 assert SCREEN_BACKLOG_BYTES + LINK_UNSENT_BYTES + 2 * LINK_FRAME_BYTES // 4 <= LOG_BYTES
-assert SCREEN_CRASHES <= SCREEN_WORKERS_AT_ONCE
+assert SCREEN_CRASHES <= SCREEN_WORKERS_AT_ONCE < SCREEN_WORKERS_UNHEARD
 assert 4 * SCREEN_FRAME_BYTES <= SCREEN_WORKER_SPARE_BYTES
 assert REDRAW_BYTES <= DEEP_REDRAW_BYTES <= CONNECTION_UNSENT_BYTES // 2
 assert INPUT_PANE_BYTES <= INPUT_CLIENT_BYTES

@@ -25,7 +25,7 @@ from tests.screen.odd_screens import (
     REFUSE,
 )
 from wormux.ids import PaneId
-from wormux.limits import KIB, LOG_BYTES, MIB
+from wormux.limits import KIB, LOG_BYTES, MIB, SCREEN_WORKERS_AT_ONCE, SCREEN_WORKERS_UNHEARD
 from wormux.protocol.screen_link import (
     Answered,
     CheckpointTaken,
@@ -258,12 +258,25 @@ async def test_a_worker_that_lies_is_ended(lie: bytes) -> None:
     ("python", "opener"),
     [("/no/such/python", OPEN_ODD), (sys.executable, "no.such:module"), ("/bin/true", OPEN_ODD)],
 )
-async def test_without_workers_screens_are_reported_gone(python: str, opener: str) -> None:
+async def test_without_workers_the_newest_output_is_kept(
+    python: str, opener: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with running(python=python, opener=opener) as (pool, heard):
-        for epoch in (1, 2, 3):
+        for epoch in range(1, SCREEN_WORKERS_UNHEARD + 1):
             heard.tell(pool, OPEN, Feed(b"x"), REDRAW, epoch=epoch)
             assert (await heard.wait(ScreenGone, epoch=epoch)).reason.endswith(".")
-        assert (pool.open_screens, pool.counts.workers_died) == (0, 3)
+        assert (pool.open_screens, pool.counts.workers_died) == (0, SCREEN_WORKERS_UNHEARD)
+        heard.tell(pool, OPEN, Feed(b"shown"), REDRAW, epoch=9)
+        assert (await heard.wait(RedrawTaken, epoch=9)).data == b"shown"
+    assert caplog.text.count("no worker comes up") == 1
+
+
+async def test_workers_are_tried_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wormux.screen.pool.SCREEN_WORKER_DELAY_CAP_S", 0.0)
+    async with running(python="/no/such/python") as (pool, heard):
+        for epoch in range(1, SCREEN_WORKERS_UNHEARD + 3):
+            heard.tell(pool, OPEN, epoch=epoch)
+            await heard.wait(ScreenGone, epoch=epoch)
 
 
 def test_workers_that_die_young_are_followed_ever_later() -> None:
@@ -275,12 +288,13 @@ def test_workers_that_die_young_are_followed_ever_later() -> None:
 
 
 async def test_a_pool_that_waits_with_the_next_worker_can_be_closed() -> None:
-    async with running(python="/no/such/python") as (pool, heard):
-        for epoch in range(1, 4):
-            heard.tell(pool, OPEN, epoch=epoch)
+    async with running() as (pool, heard):
+        for epoch in range(1, SCREEN_WORKERS_AT_ONCE + 1):
+            os.kill(await started(pool, heard, epoch=epoch), signal.SIGKILL)
             await heard.wait(ScreenGone, epoch=epoch)
-        heard.tell(pool, OPEN, Feed(b"x" * 1000), epoch=4)
+        heard.tell(pool, OPEN, Feed(b"x" * 1000), epoch=9)
         assert pool.unsent_bytes > 1000
+        assert pool.worker_pids == []
 
 
 async def test_what_a_worker_does_not_take_is_counted() -> None:

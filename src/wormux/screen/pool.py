@@ -2,7 +2,7 @@
 
 An emulator is C code on what programs wrote, so a worker may crash, and its word is not trusted. Each of its screens
 is then reported gone, once; whoever owns them opens new ones, which find another worker. A pane whose output ended
-two workers gets no emulator any more.
+two workers gets no emulator any more; and where no worker comes up, no pane has one for a while.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from wormux.limits import (
     SCREEN_WORKER_DELAY_FLOOR_S,
     SCREEN_WORKER_YOUNG_S,
     SCREEN_WORKERS_AT_ONCE,
+    SCREEN_WORKERS_UNHEARD,
     SCREENS_MEMORY_BYTES,
 )
 from wormux.protocol.screen_link import (
@@ -79,6 +80,7 @@ class _Worker:
 
     process: WorkerProcess
     started_at_s: float
+    was_heard: bool = False
     entries: dict[int, _Entry] = field(default_factory=dict)
 
 
@@ -123,6 +125,9 @@ class ScreenPool(Screens):
         """Their place is taken by others; their screens are not reported yet."""
         self._suspects: dict[PaneId, _Suspect] = {}
         self._without_emulator: dict[PaneId, None] = {}
+        self._unheard = 0
+        """Workers in a row that died by themselves before they did anything."""
+        self._no_workers_before_s = 0.0
         self._simple = LocalScreens(self._deliver_simple, open_log)
         self._loop = asyncio.get_running_loop()
 
@@ -155,7 +160,7 @@ class ScreenPool(Screens):
             if entry is not None:
                 entry.position += len(request.data)
         elif isinstance(request, OpenScreen):
-            if entry is None and pane_id not in self._without_emulator:
+            if entry is None and self._may_have_emulator(pane_id):
                 entry = self._open(key, request.position)
         elif isinstance(request, Skip) and entry is not None:
             entry.position = request.position
@@ -172,6 +177,11 @@ class ScreenPool(Screens):
         await self._simple.aclose()
         await asyncio.gather(*(worker.process.aclose() for worker in [*workers, *self._dying]))
         self._entries.clear()
+
+    def _may_have_emulator(self, pane_id: PaneId) -> bool:
+        if pane_id in self._without_emulator:
+            return False
+        return self._unheard < SCREEN_WORKERS_UNHEARD or self._loop.time() >= self._no_workers_before_s
 
     def _open(self, key: tuple[PaneId, int], position: int) -> _Entry:
         for place in self._places:
@@ -201,6 +211,8 @@ class ScreenPool(Screens):
 
     def _heard(self, worker: _Worker, number: int, event: ScreenEvent) -> bool:
         """Deliver it, unless its screen is closed. Returns whether it makes sense."""
+        worker.was_heard = True
+        self._unheard = 0
         entry = worker.entries.get(number)
         if entry is None or self._deliver is None:
             return 0 < number <= self._last_number
@@ -231,10 +243,15 @@ class ScreenPool(Screens):
         lived_s = self._loop.time() - worker.started_at_s
         place.died_young = place.died_young + 1 if lived_s < SCREEN_WORKER_YOUNG_S else 0
         self.counts.workers_died += 1
+        if not worker.was_heard and not death.screen and not death.was_killed:
+            self._unheard += 1
+            self._no_workers_before_s = self._loop.time() + SCREEN_WORKER_DELAY_CAP_S
+            if self._unheard == SCREEN_WORKERS_UNHEARD:
+                logger.error("Screens have no emulator for now, as no worker comes up. %s", death.sentence)
         entries = list(worker.entries.values())
         self.counts.screens_lost += len(entries)
         logger.warning("%s Screens that are opened anew: %d.", death.sentence, len(entries))
-        if death.is_suspect and death.screen in worker.entries:
+        if not death.was_killed and death.screen in worker.entries:
             self._suspect(worker.entries[death.screen])
         for entry in entries:
             self._forget(entry)

@@ -23,6 +23,8 @@ from wormux.screen.frames import FrameBuffer
 
 _KEPT_VARIABLES = ("DYLD_", "LANG", "LC_", "LD_", "PYTHONHOME")
 """How the names of variables begin that Python and its libraries may need to load. A worker gets no others."""
+_ENDS_WITHIN_S = 1.0
+"""An interpreter that ends closes its link a moment before: how it ended is worth the wait."""
 _PAGE = struct.Struct("=Q")
 
 
@@ -44,8 +46,8 @@ class Death:
     sentence: str
     screen: int
     """The number of the one that it was working for, 0 if none."""
-    is_suspect: bool
-    """Whether that screen may be to blame. Not so if it was killed by SIGKILL: that may have been anybody."""
+    was_killed: bool
+    """By SIGKILL, which may have been anybody; else by its own fault, or that of what it worked for."""
 
 
 class WorkerProcess(asyncio.BufferedProtocol):
@@ -109,31 +111,36 @@ class WorkerProcess(asyncio.BufferedProtocol):
         except OSError as error:
             self._over()
             if not self._closing.is_set():
-                on_death(Death(f"No worker can be started ({error.strerror}).", 0, is_suspect=False))
+                on_death(Death(f"No worker can be started ({error.strerror}).", 0, was_killed=False))
             return
         self.pid = process.pid
         try:
             await self._connect(ours)
             await self._lost.wait()
-        except OSError:
-            ours.close()
-            self._over()
+            if self._fault is None and not self._closing.is_set():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    await asyncio.to_thread(process.wait, _ENDS_WITHIN_S)
         finally:
-            process.kill()  # it lives on if it is to blame, or not wanted any more
+            process.kill()  # if it lives on, it is to blame, or not wanted any more
         status = await asyncio.to_thread(process.wait)
         noted = os.pread(page, _PAGE.size, 0)
         os.close(page)
         if not self._closing.is_set():
             screen = _PAGE.unpack(noted)[0] if len(noted) == _PAGE.size else 0
-            is_suspect = self._fault is not None or status != -signal.SIGKILL
-            on_death(Death(self._fault or _sentence(status), screen, is_suspect=is_suspect))
+            was_killed = self._fault is None and status == -signal.SIGKILL
+            on_death(Death(self._fault or _sentence(status), screen, was_killed=was_killed))
 
     async def _connect(self, ours: socket.socket) -> None:
         ours.setblocking(False)
         loop = asyncio.get_running_loop()
         # Nothing may be done to the transport before this returns, not even in `connection_made`: uvloop 0.23
         # then closes the socket's descriptor once more later, when it may be another file's.
-        self._transport, _ = await loop.create_unix_connection(lambda: self, sock=ours)
+        try:
+            self._transport, _ = await loop.create_unix_connection(lambda: self, sock=ours)
+        except OSError as error:
+            ours.close()
+            self.connection_lost(error)
+            return
         if self._closing.is_set():
             self._transport.abort()
         elif self._waiting and not self._transport.is_closing():
