@@ -15,6 +15,7 @@ from wormux.limits import (
     CHECKPOINT_AFTER_BYTES,
     LOG_BYTES,
     OUTPUT_FRAME_BYTES,
+    REDRAW_LINES,
     RETRY_CAP_S,
     SCREEN_BACKLOG_BYTES,
     SCREENS_AT_ONCE,
@@ -166,6 +167,22 @@ class TestRedraws:
         world.settle()
         assert late.output(pane_id).drawn == later.output(pane_id).drawn == b"before meanwhile after"
         assert late.output(pane_id).received == b"meanwhile after"
+
+    def test_an_older_one_is_not_for_a_client_that_is_further(
+        self, world: HubWorld, client: SimClient
+    ) -> None:
+        pane_id = client.pane()
+        hold_screens(world, held=True)
+        world.client("late").connect()
+        world.settle()
+        world.live(pane_id).print(b"meanwhile")
+        world.settle()
+        assert client.output(pane_id).position == 9
+        client.say("pane_redraw", paneId=pane_id, lines=REDRAW_LINES)
+        world.settle()
+        hold_screens(world, held=False)
+        world.settle()
+        assert client.output(pane_id).replays[-1].position == 9
 
     def test_a_redraw_on_its_way_keeps_the_bounds(self, world: HubWorld, client: SimClient) -> None:
         first = client.pane()

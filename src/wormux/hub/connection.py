@@ -28,8 +28,8 @@ class View:
     """Columns and rows that the client was last told."""
     wanted_lines: int | None = None
     """It asked for a redraw with so many lines of scrollback, and that was not passed on."""
-    narrowed: bool = False
-    """Its terminal was made narrower, which breaks lines otherwise than the screen does: it needs a redraw."""
+    refit: bool = False
+    """Its terminal had its lines broken anew, which it does otherwise than the screen: it needs a redraw."""
     asked: tuple[int, int] | None = None
     """The redraw (lines, position) that is on its way for it; until then it gets nothing else."""
     redraw_at_s: float = float("-inf")

@@ -77,7 +77,7 @@ class Flow:
             self._tell_size(connection, pane, view)
         view.behind = False
         # A redraw at the end of the log leaves nothing out.
-        waits = view.narrowed and view.position == pane.log.end and not self._ask(connection, pane, view)
+        waits = view.refit and view.position == pane.log.end and not self._ask(connection, pane, view)
         if view.wanted_lines is None and not waits:
             connection.waiting.pop(pane.id, None)
 
@@ -146,7 +146,7 @@ class Flow:
         data = redraw.data
         since = view.position if view.started else view.resume
         view.started = True
-        view.narrowed = False
+        view.refit = False
         view.position = view.acked = redraw.position
         view.size = (redraw.cols, redraw.rows)
         message = Replay(
@@ -258,7 +258,7 @@ class Flow:
         size = pane.log.size_at(view.position)
         if view.size == (size.cols, size.rows) or view.position > pane.sendable_end:
             return
-        view.narrowed = view.narrowed or size.cols < view.size[0]
+        view.refit = view.refit or size.cols != view.size[0] or size.rows < view.size[1]
         view.size = (size.cols, size.rows)
         message = Resized(
             pane_id=pane.id, channel=pane.channel, position=view.position, cols=size.cols, rows=size.rows
