@@ -34,10 +34,10 @@ def test_each_page_has_its_own_tab(ui: Ui, server: ServerProcess, open_page: Ope
     other = open_page(server)
     other.at_prompt()
     other.page.get_by_role("button", name="New tab").click()
+    expect(other.tabs.nth(1)).to_have_attribute("data-active", "true")
     second = other.at_prompt()
     expect(ui.tabs).to_have_count(2)
     expect(ui.tabs.nth(0)).to_have_attribute("data-active", "true")
-    expect(other.tabs.nth(1)).to_have_attribute("data-active", "true")
     assert ui.pane().id == first.id
     assert first.run("echo first-$((40+2))") == "first-42"
     assert second.run("echo second-$((40+2))") == "second-42"
