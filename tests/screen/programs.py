@@ -43,7 +43,7 @@ class Program:
 
     def text(self) -> str:
         if self.random.random() < 0.1:  # with nothing between: xterm.js repeats only what comes just before
-            return f"y\x1b[{self.number(self.cols)}b"
+            return f"\x1b]8;;\x07\x1b(B\x0f\x1b[?2027ly\x1b[{self.number(self.cols)}b"
         return self.random.choice(TEXTS) * self.random.choice((1, 1, 2, 5, 20))
 
     def style(self) -> str:
@@ -97,7 +97,7 @@ class Program:
     def charset(self) -> str:
         pick = self.random
         return pick.choice((f"\x1b{pick.choice('()*+')}{pick.choice('BA0')}", "\x0e", "\x0f", "\x1bn", "\x1bo",
-                            "\x1b~", "\x1b}", "\x1b|", "\x1bN", "\x1bO", "\x1b(0lqqk\x1b(B"))  # fmt: skip
+                            "\x1b~", "\x1b}", "\x1b|", "\x1bNx", "\x1bOx", "\x1b(0lqqk\x1b(B"))  # fmt: skip
 
     def alternate(self) -> str:
         return self.random.choice(("\x1b[?1049h", "\x1b[?1049l", "\x1b[?1047h\x1b[2J", "\x1b[?1047l"))

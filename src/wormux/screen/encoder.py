@@ -194,7 +194,7 @@ def _place(
 ) -> str:
     """The cursor in its cell, counted from `top` and `left`. Where a wrap is pending, the cell is printed again, a
     blank one as a space: only printing makes a wrap pending."""
-    if not pending:
+    if not pending or x not in (state.cols - 1, state.region[3]):  # a back tab leaves it pending anywhere
         return f"\x1b[{y - top + 1};{x - left + 1}H"
     row = rows[y]
     if row.cell(x) >> WIDTH_SHIFT & WIDTH == SPACER_TAIL:
@@ -243,8 +243,7 @@ def _printed_last(state: Snapshot, screen: ScreenState, rows: Sequence[Row]) -> 
         cell & KIND
         or after != (state.cols if pending else screen.x)
         or cell >> CONTENT_SHIFT & CONTENT != state.previous
-        or cell >> LINK_SHIFT
-        or screen.link
+        or row.page.links.get(cell >> LINK_SHIFT) != screen.link
         or row.page.styles.get(cell >> STYLE_SHIFT & STYLE) != screen.style
         or bool(cell & PROTECTED) != bool(screen.cursor_flags & _PROTECTED)
         or screen.charset >> 2 * gl & 3 > _ASCII
