@@ -139,8 +139,10 @@ class GhosttyScreen(Screen):
     def shrink(self, memory_bytes: int) -> None:
         """Lowering the library's limit forgets whole pages of rows at once (measured: from 8.5 to 2.9 MiB for 2 MiB);
         then the limit is as before, so that the scrollback may grow again."""
-        self._terminal.limit_scrollback(max(0, memory_bytes - _EMPTY_BYTES))
+        keep = max(0, memory_bytes - _EMPTY_BYTES)
+        self._terminal.limit_scrollback(keep)
         self._terminal.limit_scrollback(SCREEN_SCROLLBACK_BYTES)
+        self._scrollback_rows = min(self._scrollback_rows, keep // _row_bytes(self.cols))
 
     def close(self) -> None:
         self._terminal.close()
