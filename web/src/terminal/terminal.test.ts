@@ -1,5 +1,7 @@
 import { Terminal } from "@xterm/xterm";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { replayOf, Script, stateOf } from "../core/testing/script";
+import { OUTPUT_FRAME_BYTES } from "../protocol/wire";
 import { FakeCore } from "../testing/fake-core";
 import { PaneTerminal } from "./terminal";
 
@@ -150,6 +152,32 @@ test("a program that always breaks the terminal makes no storm", () => {
   expect(core.requests.length).toBeGreaterThan(3);
   expect(core.requests.length).toBeLessThan(10);
   expect(vi.mocked(console.warn).mock.calls.length).toBeLessThan(10);
+});
+
+test("the server hears of what the terminal has read, not of what came in", () => {
+  vi.useFakeTimers();
+  const script = new Script();
+  script.start();
+  script.greet(stateOf(["a"]));
+  new PaneTerminal("a", script.core, theme);
+  script.say(replayOf("a", 0));
+  vi.advanceTimersByTime(50);
+  const acks = () =>
+    script.messages().flatMap((message) => (message.type === "output_ack" ? [message.position] : []));
+  expect(acks()).toEqual([0]);
+  const frame = "x".repeat(OUTPUT_FRAME_BYTES);
+  for (let count = 0; count < 5; count++) script.output(0, frame);
+  expect(acks()).toEqual([]);
+  vi.advanceTimersByTime(5000);
+  expect(acks()).toEqual([2, 4, 5].map((frames) => frames * OUTPUT_FRAME_BYTES));
+  // A sequence that throws holds nothing up.
+  script.output(0, `\x1bc${POISON}behind`);
+  vi.advanceTimersByTime(50);
+  const end = 5 * OUTPUT_FRAME_BYTES + `\x1bc${POISON}behind`.length;
+  expect(script.messages()).toMatchObject([
+    { type: "output_ack", position: end },
+    { type: "pane_redraw", paneId: "a", lines: 1000 },
+  ]);
 });
 
 const CUTS = {
