@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wormux.hub.effects import AnswerTerminal, HoldTerminal, TellScreen
+from wormux.hub.effects import AnswerTerminal, ForgetTerminal, HoldTerminal, Save, TellScreen
 from wormux.hub.inputs import ScreenInput
 from wormux.hub.notices import MODES_OFF
 from wormux.ids import PaneId
@@ -20,6 +20,7 @@ from wormux.limits import (
     SCREEN_BACKLOG_BYTES,
     SCREENS_AT_ONCE,
 )
+from wormux.protocol.agent_link import Exit
 from wormux.protocol.messages import Replay
 from wormux.protocol.screen_link import (
     Answered,
@@ -37,7 +38,7 @@ from wormux.protocol.screen_link import (
     Unreadable,
 )
 from wormux.records import Change
-from wormux.testing.hub_world import HubWorld
+from wormux.testing.hub_world import SETTINGS, HubWorld
 from wormux.testing.sim_client import SimClient
 from wormux.testing.sim_screens import ANSWER, QUERY
 from wormux.testing.sim_server import USER
@@ -464,6 +465,43 @@ class TestResting:
         drawn = late_redraw(world, pane_id)
         assert drawn.startswith(b"before")
         assert drawn.endswith(b"after")
+
+    def test_an_agent_forgets_a_terminal_when_its_end_is_stored(self) -> None:
+        """Not when an older checkpoint is, which was on its way when the terminal ended."""
+        world = HubWorld(replace(SETTINGS, exit_behavior="hold"))
+        client = world.attached()
+        pane_id = client.pane()
+        pty = world.live(pane_id)
+        world.advance(2.0)
+        hold_screens(world, held=True)
+        pty.print(b"x" * CHECKPOINT_AFTER_BYTES)
+        world.run()
+        assert len(told(world, TakeCheckpoint)) == 1
+        pty.print(b"last words")
+        pty.end_with(Exit(0, ran_s=5.0))
+        world.run()
+        assert len(told(world, TakeCheckpoint)) == 2
+        hold_screens(world, held=False)
+        world.advance(3.0)
+        kinds = [type(effect) for effect in world.effects]
+        before = world.effects[: kinds.index(ForgetTerminal)]
+        stored = [one for e in before if isinstance(e, Save) for one in e.change.put_checkpoints]
+        assert stored[-1].end == world.hub.world.panes[pane_id].log.end
+
+    def test_closing_a_pane_frees_what_its_redraw_would_have_taken(
+        self, world: HubWorld, client: SimClient
+    ) -> None:
+        first = client.pane()
+        client.say("pane_split", paneId=first, orientation="horizontal", cols=20, rows=20)
+        world.settle()
+        (connection,) = world.hub.world.connections.values()
+        hold_screens(world, held=True)
+        client.say("pane_redraw", paneId=first, lines=5)
+        world.settle()
+        assert connection.reserved > 0
+        client.say("pane_close", paneId=first)
+        world.settle()
+        assert connection.reserved == 0
 
     def test_closing_a_pane_closes_its_screen(self, world: HubWorld, client: SimClient) -> None:
         client.say("pane_close", paneId=client.pane())
