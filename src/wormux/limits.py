@@ -101,7 +101,7 @@ SCREEN_FRAME_BYTES = 64 * MIB
 SCREEN_SCROLLBACK_BYTES = 8 * MIB
 """Of the emulator's memory, per screen: about 11,000 rows of 80 columns (measured)."""
 SCREEN_CONTINUATION_BYTES = 8 * MIB
-"""Of an unfinished sequence that the emulator keeps; beyond it, no checkpoint can be taken until it ends."""
+"""Of an unfinished sequence that the emulator keeps; one that is longer is kept as one that means nothing."""
 SCREENS_MEMORY_BYTES = 512 * MIB
 """All screens of a server together, unless it is told otherwise; the oldest scrollback goes first."""
 LEAST_SCREENS_MEMORY_BYTES = 32 * MIB

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wormux.limits import CONNECTIONS, CONTROL_MESSAGES, KNOWN_CLIENT_S, KNOWN_CLIENTS, UNANSWERED_REQUESTS
 from wormux.protocol import messages as m
+from wormux.protocol.close_codes import CloseCode
 from wormux.protocol.frames import encode_frame
 from wormux.testing.hub_world import HubWorld
 
@@ -316,3 +317,19 @@ def test_a_size_that_is_wished_again_costs_nothing() -> None:
         client.say("pane_resize", paneId=pane_id, cols=100, rows=30)
     world.settle()
     assert world.live(pane_id).resizes == 1
+
+
+def test_a_late_connect_of_a_connection_that_was_given_up_takes_nothing_over(world: HubWorld) -> None:
+    client = world.client("c")
+    client.connect(attempt=7)
+    world.settle()
+    late = world.client("c")
+    late.connect(attempt=6)
+    world.settle()
+    assert late.code == CloseCode.TAKEN_OVER
+    assert client.attached
+    newer = world.client("c")
+    newer.connect(attempt=8)
+    world.settle()
+    assert newer.attached
+    assert client.code == CloseCode.TAKEN_OVER

@@ -71,6 +71,9 @@ class Clients:
         """The client is here, whatever it had open before is taken over, and it is told the state."""
         world = self._world
         known = world.clients.get(request.client_id) if request.client_id is not None else None
+        if known is not None and request.attempt is not None and request.attempt < known.attempt:
+            self._close(connection, "A newer connection of this client is here.")
+            return
         if known is None:
             client_id = request.client_id or ClientId(world.new_id("anonymous"))
             client = Client(client_id, key=world.new_id("k"), anonymous=request.client_id is None)
@@ -81,6 +84,7 @@ class Clients:
             self._typing.remind(client, request.input)
         client.connection_id = connection.id
         client.left_at_ms = 0
+        client.attempt = request.attempt or 0
         world.timers.cancel(Wait.FORGET, client.id)
         connection.client_id = client.id
         connection.flow = request.flow
@@ -187,10 +191,12 @@ class Clients:
         old = self._world.attached(client.id)
         if old is None:
             return
-        old.closing = True
         old.client_id = None
-        message = "Another connection took this client over."
-        self._world.effects.append(CloseClient(old.id, CloseCode.TAKEN_OVER, message))
+        self._close(old, "Another connection took this client over.")
+
+    def _close(self, connection: Connection, message: str) -> None:
+        connection.closing = True
+        self._world.effects.append(CloseClient(connection.id, CloseCode.TAKEN_OVER, message))
 
     def _forget_surplus(self) -> None:
         """Of those who left, only the last so many are known."""

@@ -126,6 +126,8 @@ class Client:
     left_at_ms: int = 0
     connection_id: ConnectionId | None = None
     active_tab: TabId | None = None
+    attempt: int = 0
+    """Of its newest `connect`, where it counts them."""
     colors: tuple[int, int, int] | None = None
     """Foreground, background and cursor of its page's terminals (0xRRGGBB)."""
     colored: int = 0

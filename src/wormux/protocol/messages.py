@@ -44,6 +44,8 @@ class Connect(Request, frozen=True, tag="connect"):
     input: dict[PaneId, int] = {}
     flow: bool = False
     colors: Colors | None = None
+    attempt: int | None = None
+    """Rises with each connection of a client, so that one that was given up and arrives late is known."""
 
 
 class ClientUpdate(Request, frozen=True, tag="client_update"):

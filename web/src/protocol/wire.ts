@@ -87,6 +87,7 @@ export interface Connect {
   readonly input?: Readonly<Record<string, number>>;
   readonly flow?: boolean;
   readonly colors?: Colors | null;
+  readonly attempt?: number | null;
   readonly ref?: string | null;
 }
 
