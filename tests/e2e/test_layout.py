@@ -221,3 +221,20 @@ def test_a_pane_is_zoomed_and_found_in(ui: Ui) -> None:
     expect(first.locator.locator("textarea")).to_be_focused()
     ui.page.keyboard.press("Alt+Shift+Z")
     assert [pane.id for pane in ui.panes(2)] == [first.id, second.id]
+
+
+def test_what_a_redraw_left_out_is_there_for_a_search_and_for_who_scrolls_up(ui: Ui) -> None:
+    ui.pane().run("seq 1 3000")
+    ui.page.reload()
+    pane = ui.at_prompt()
+    assert "\n1500\n" not in pane.text()
+    for _ in range(20):
+        ui.page.keyboard.press("Shift+PageUp")
+    pane.wait_text("^2100$")
+    assert "\n1500\n" not in pane.text()
+    ui.page.keyboard.press("Alt+Shift+F")
+    field = ui.page.get_by_label("Find in pane")
+    field.fill("1234")
+    expect(field).to_have_attribute("aria-invalid", "false")
+    expect(pane.locator.locator(".xterm-rows")).to_contain_text("1234")
+    pane.wait_text("^1$")

@@ -25,11 +25,11 @@ interface RenderService {
 
 /** xterm.js offers no place of its own for this; a test holds that these exist. */
 interface Internals {
-  readonly _bufferService: { scrollLines(lines: number): void };
+  readonly _bufferService?: { scrollLines(lines: number): void };
   readonly _renderService?: RenderService;
   readonly _viewport?: { _sync(): void };
   readonly _selectionService?: { refresh(): void };
-  _syncTextArea(): void;
+  _syncTextArea?(): void;
 }
 
 export class Painting {
@@ -73,7 +73,7 @@ export class Painting {
 
   /** Moves the view while nothing is painted; xterm.js's own way leads over the scroll bar, which is behind then. */
   scrollTo(line: number): void {
-    this.#internals?._bufferService.scrollLines(line - this.xterm.buffer.active.viewportY);
+    this.#internals?._bufferService?.scrollLines(line - this.xterm.buffer.active.viewportY);
   }
 
   dispose(): void {
@@ -88,12 +88,14 @@ export class Painting {
   #follow(): void {
     const service = this.#internals?._renderService;
     if (service === undefined || Object.hasOwn(service, "_handleIntersectionChange")) return;
+    if (typeof service._handleIntersectionChange !== "function") return;
     const handle = service._handleIntersectionChange.bind(service);
     service._handleIntersectionChange = (sight) => {
       this.#inSight = sight.isIntersecting;
       this.#apply();
     };
     this.#pause = (paused) => handle({ isIntersecting: !paused, intersectionRatio: paused ? 0 : 1 });
+    this.#paused = false;
   }
 
   #pause: (paused: boolean) => void = () => {};
@@ -116,7 +118,7 @@ export class Painting {
     for (const callback of callbacks) internals?._renderService?.addRefreshCallback(callback);
     internals?._viewport?._sync();
     internals?._selectionService?.refresh();
-    internals?._syncTextArea();
+    internals?._syncTextArea?.();
     this.xterm.refresh(0, this.xterm.rows - 1);
   }
 
@@ -138,7 +140,8 @@ export class Painting {
   }
 
   /** Until the terminal is painted again. */
-  #replace<K extends string>(object: Record<K, Method>, name: K, method: Method): void {
+  #replace<K extends string>(object: Partial<Record<K, Method>>, name: K, method: Method): void {
+    if (typeof object[name] !== "function") return;
     Object.defineProperty(object, name, { value: method, configurable: true, writable: true });
     this.#restore.push(() => Reflect.deleteProperty(object, name));
   }
