@@ -319,7 +319,8 @@ def test_a_size_that_is_wished_again_costs_nothing() -> None:
     assert world.live(pane_id).resizes == 1
 
 
-def test_a_late_connect_of_a_connection_that_was_given_up_takes_nothing_over(world: HubWorld) -> None:
+def test_a_late_connect_of_a_connection_that_was_given_up_takes_nothing_over() -> None:
+    world = HubWorld()
     client = world.client("c")
     client.connect(attempt=7)
     world.settle()

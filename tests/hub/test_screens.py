@@ -481,6 +481,7 @@ class TestResting:
         pty.end_with(Exit(0, ran_s=5.0))
         world.run()
         assert len(told(world, TakeCheckpoint)) == 2
+        world.advance(2.0)
         hold_screens(world, held=False)
         world.advance(3.0)
         kinds = [type(effect) for effect in world.effects]

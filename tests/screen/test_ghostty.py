@@ -244,3 +244,14 @@ def test_a_sequence_too_long_to_be_kept(screen: GhosttyScreen, begin: bytes) -> 
         one.feed(b"1;" + (b"m" if begin == b"\x1b[" else b"1\x1b\\") + b" more")
         assert (one.text(), one.title) == ("text more", "")
         assert one.redraw(0, MIB).data.count(b"\x1b[1;9He") == 1
+
+
+@pytest.mark.parametrize("begun", [b"\x1b[\x9f\x90", b"\x1b_\x90"])
+def test_a_malformed_sequence_that_no_snapshot_can_say_is_given_up(
+    screen: GhosttyScreen, begun: bytes
+) -> None:
+    screen.feed(b"before" + begun)
+    assert b"before" in screen.redraw(0, 1 << 20).data
+    assert screen.checkpoint()
+    screen.feed(b" after")
+    assert screen.text().strip() == "before after"

@@ -166,7 +166,13 @@ class GhosttyScreen(Screen):
                     self._terminal.feed(_CANCEL + meaningless(self._introducer))
                 else:
                     self._mend(eraser)
-        return self._terminal.snapshot()
+        try:
+            return self._terminal.snapshot()
+        except SnapshotRefused:
+            # Inside a malformed sequence (ESC _ and a byte of the C1 range) the library writes none. It is given up,
+            # since it may never end, and until then nobody could be shown the screen.
+            self._terminal.feed(_CANCEL)
+            return self._terminal.snapshot()
 
     def _mend(self, eraser: bytes) -> None:
         """Erase the halves of wide characters that a resize left at what was the alternate screen's edge."""
