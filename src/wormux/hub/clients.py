@@ -71,7 +71,8 @@ class Clients:
         """The client is here, whatever it had open before is taken over, and it is told the state."""
         world = self._world
         known = world.clients.get(request.client_id) if request.client_id is not None else None
-        if known is not None and request.attempt is not None and request.attempt < known.attempt:
+        here = known is not None and self._world.attached(known.id) is not None
+        if known is not None and here and request.attempt is not None and request.attempt < known.attempt:
             self._close(connection, "A newer connection of this client is here.")
             return
         if known is None:

@@ -146,6 +146,17 @@ describe("who the page is", () => {
     expect(script.message("connect")?.clientId).toBe("mine");
   });
 
+  test("each connection says that it is newer than the one before, also within a millisecond", () => {
+    const script = greeted();
+    const first = script.messages().find((message) => message.type === "connect")?.attempt ?? 0;
+    script.environment.socket.end(1006);
+    script.core.tryNow();
+    script.environment.socket.open();
+    const second = script.message("connect")?.attempt ?? 0;
+    expect(second).toBeGreaterThan(first);
+    expect(second).toBeGreaterThanOrEqual(script.environment.wallNow());
+  });
+
   test("4409 makes a new id, which is kept, and connects again at once", () => {
     const script = greeted();
     const before = script.environment.storedId;

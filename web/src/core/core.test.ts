@@ -20,6 +20,7 @@ test("a page connects, shows a pane, types and reads", () => {
       input: {},
       flow: true,
       colors: null,
+      attempt: expect.any(Number),
     },
   ]);
 

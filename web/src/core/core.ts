@@ -52,6 +52,7 @@ class PageCore implements Core {
   readonly #notices = new Notices();
   readonly #store: ModelStore;
   #clientId: string | null = null;
+  #attempt = 0;
   #size = { width: 0, height: 0 };
   #colors: Colors | null = null;
 
@@ -187,8 +188,15 @@ class PageCore implements Core {
       input: this.#input.positions(),
       flow: true,
       colors: this.#colors,
+      attempt: this.#nextAttempt(),
     };
     this.#outbox.sendNow(message);
+  }
+
+  /** Rises, also past the connections of this client before the page was loaded anew. */
+  #nextAttempt(): number {
+    this.#attempt = Math.max(this.#attempt + 1, Math.floor(this.#environment.wallNow()));
+    return this.#attempt;
   }
 
   #ownId(): string {
