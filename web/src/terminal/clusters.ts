@@ -53,6 +53,8 @@ const LINKED = 4096;
 /** Planes 0 and 1 hold almost all runs; an entry is an index of `KINDS`. */
 const DENSE = 0x20000;
 const dense = new Uint8Array(DENSE);
+/** Their widths, which are asked for with every character. */
+const widths = new Uint8Array(DENSE);
 /** The ends of the runs behind them, in order, and their kinds. */
 const sparse: (readonly [end: number, kind: number])[] = [];
 
@@ -62,6 +64,7 @@ for (const word of RUNS.trimEnd().split(" ")) {
   const kind = run % KINDS.length;
   const end = start + (run - kind) / KINDS.length;
   dense.fill(kind, start, end);
+  widths.fill((KINDS[kind] ?? 0) & 0b11, start, end);
   if (end > DENSE) sparse.push([end, kind]);
   start = end;
 }
@@ -74,7 +77,7 @@ function kindOf(code: number): number {
 }
 
 export function widthOf(code: number): 0 | 1 | 2 {
-  return (kindOf(code) & 0b11) as 0 | 1 | 2;
+  return (code < DENSE ? widths[code] : kindOf(code) & 0b11) as 0 | 1 | 2;
 }
 
 /** The property of a character behind a cluster; null where the emulator leaves the character out. */
