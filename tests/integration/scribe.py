@@ -22,6 +22,8 @@ from .kit import eventually
 
 WRITE = b"\x05"
 """From here on the program writes numbered lines, instead of what it reads."""
+FLOOD = b"\x06"
+"""It writes as many bytes as it is allowed, as fast as it can, and then what it reads again."""
 END = b"\x04"
 """It writes a last line and nothing more."""
 _UNACKED_BYTES = 4096
@@ -34,8 +36,9 @@ folder, bytes_per_second = f"{sys.argv[1]}/{os.getpid()}", float(sys.argv[2])
 os.mkdir(folder)
 typed, written = (open(f"{folder}/{name}", "ab", buffering=0) for name in ("typed", "written"))
 
-def write(data):
-    written.write(data)
+def write(data, kept=True):
+    if kept:
+        written.write(data)
     while data:
         data = data[os.write(1, data):]
 
@@ -50,6 +53,11 @@ while True:
             writes = False
             write(b"END\r\n")
             open(f"{folder}/done", "w").close()
+        elif b"\x06" in data:
+            line = b"%012d of the flood" + b"." * 70 + b"\r\n"
+            for first in range(0, int(sys.argv[3]) // 100, 1000):
+                write(b"".join(line % number for number in range(first, first + 1000)), kept=False)
+            open(f"{folder}/flooded", "w").close()
         elif b"\x05" in data:
             writes, wrote_at_s = True, time.monotonic()
         elif not writes:
@@ -79,7 +87,7 @@ class Scribe:
 
     @property
     def written(self) -> bytes:
-        """All that it has written, and is about to."""
+        """All that it has written, and is about to; without a flood."""
         return (self.folder / "written").read_bytes()
 
     @property
@@ -90,6 +98,11 @@ class Scribe:
         """So many bytes more."""
         wanted = self.written_bytes + count
         await eventually(lambda: self.written_bytes >= wanted, f"{count} bytes more")
+
+    @property
+    def has_flooded(self) -> bool:
+        """Its terminal has taken the whole flood."""
+        return (self.folder / "flooded").exists()
 
     async def ended(self) -> None:
         """It has read `END`."""
@@ -102,13 +115,15 @@ class Scribes:
 
     folder: Path
     bytes_per_second: int
+    flood_bytes: int = 0
 
     @property
     def shell(self) -> str:
         self.folder.mkdir(exist_ok=True)
         script = self.folder / "scribe.py"
         script.write_text(_PROGRAM)
-        return shlex.join([sys.executable, "-I", str(script), str(self.folder), str(self.bytes_per_second)])
+        arguments = [str(self.folder), str(self.bytes_per_second), str(self.flood_bytes)]
+        return shlex.join([sys.executable, "-I", str(script), *arguments])
 
     async def behind(self, client: ScriptedClient, pane: PaneId) -> Scribe:
         """The one behind a new pane."""

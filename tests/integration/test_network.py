@@ -91,7 +91,7 @@ async def live_through(
     link.arm(fault)
     using = asyncio.create_task(user.use())
     await meanwhile(user, using, link.wait_struck())
-    gives_up = fault.kind == "stall" and user.attached.is_set() and dice.random() < GIVEN_UP
+    gives_up = fault.kind == "stall" and dice.random() < GIVEN_UP
     if fault.kind == "stall":
         await elsewhere.writes(dice.randrange(1, MISSED_BYTES))
         if gives_up:  # what lies in the stalled connection arrives after the new one has taken over

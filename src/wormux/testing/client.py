@@ -72,6 +72,9 @@ class ScriptedClient:
         """Every control message of the present connection."""
         self.acks_layout = True
         """Send `layout_ack` for every update, as a client must; tests may hold it back."""
+        self.draws = asyncio.Event()
+        """With `flow`: acknowledge what came; tests may clear it."""
+        self.draws.set()
         self._address = _socket_address(url)
         self._headers = dict(headers or {})
         if token is not None:
@@ -89,6 +92,7 @@ class ScriptedClient:
         self._greeted = False
         self._leaving = False
         self._refs = 0
+        self._attempts = 0
         self._input_lock = asyncio.Lock()
 
     # --- Connections -------------------------------------------------------------------------------------
@@ -124,6 +128,7 @@ class ScriptedClient:
     async def connect(self, *, resume: bool = True) -> None:
         """Open, greet, and wait for the state. Without `resume`, every pane is redrawn."""
         await self.open()
+        self._attempts += 1
         positions = {}
         for pane, output in self.outputs.items():
             if not resume:
@@ -139,6 +144,7 @@ class ScriptedClient:
             resume=positions,
             input={pane: stream.acked for pane, stream in self.inputs.items()},
             flow=self._flow,
+            attempt=self._attempts,
         )
         await self.wait_for(lambda: self._greeted, "a state")
         if self._flow:
@@ -480,6 +486,7 @@ class ScriptedClient:
         with contextlib.suppress(ConnectionOver, ServerBroke):
             while True:
                 await self._drawn.wait()
+                await self.draws.wait()
                 self._drawn.clear()
                 for pane, output in list(self.outputs.items()):
                     if output.position != acked.get(pane) and pane in self.model.channels:
