@@ -35,8 +35,6 @@ MOST_DIFFERING = 0.0005
 CELLS = {
     "continued": "Whether a row goes on from the one above is forgotten by xterm.js alone when the row is erased, and"
     " by the emulator alone when the one above has scrolled away. A new width would show it, and brings a redraw.",
-    "edge": "Behind a row's last cell, EL and ED erase that cell for the emulator, as for xterm, and the next character"
-    " takes its place. xterm.js erases nothing there, and wraps.",
     "empty": "Cells that a program did not write: the half that is left of a wide character, and a fresh alternate"
     " screen, which the emulator fills with the background that the last one was left with.",
     "keycap": "The emulator leaves U+FE0F out between a digit and its keycap.",
@@ -48,7 +46,6 @@ STATE = {
     " emulator alone.",
     "cursor blinks": "What ?12 and what DECSCUSR says is one setting for the emulator. In xterm.js the first holds"
     " again when the second is taken back (CSI 0 SP q).",
-    "edge cursor": "As above: the cursor stays behind the last cell in xterm.js, and what follows is a cell further.",
     "normal saved cursor": "As of the alternate screen.",
 }
 """Everything else that may differ, and why."""
@@ -240,8 +237,6 @@ LONG = b"x" * 200
     ("names", "stream"),
     [
         (["keycap"], "1\ufe0f\u20e3".encode()),
-        (["edge", "edge cursor"], b"x" * 80 + b"\x1b[K"),
-        (["edge", "edge cursor"], b"x" * 80 + b"\x1b[J"),
         (["empty"], "\x1b[31m漢\x1b[D\x1b[32mx".encode()),
         (["empty"], b"\x1b[?1049h\x1b[44m\x1b[?1049l\x1b[?1049h"),
         (["continued"], b"\x1b[?1049h" + b"x" * 100 + b"\r\x1b[K"),

@@ -58,20 +58,9 @@ function sameNumbers(left, right, x) {
   );
 }
 
-/** Whether the row, or one that it goes on from, was erased while its last cell was full. */
-function edgeErased({ erasedAtEdge }, buffer, y) {
-  for (let row = buffer.ybase + y; row >= 0; row--) {
-    const line = buffer.lines.get(row);
-    if (erasedAtEdge.has(line)) return true;
-    if (!line.isWrapped) return false;
-  }
-  return false;
-}
-
 /** What kind of a difference it is, `kinds` being the parts of the cells that differ. */
-function kindOf(kinds, a, b, atEdge) {
+function kindOf(kinds, a, b) {
   if (kinds.length === 1 && kinds[0] === "text" && a.text.replace(VARIATION, "") === b.text) return "keycap";
-  if (atEdge()) return "edge";
   if (a.text.trim() === "" && b.text.trim() === "" && a.width === b.width && !kinds.includes("text"))
     return "empty";
   return kinds.join("+");
@@ -94,7 +83,7 @@ function compareBuffer(report, name, left, right) {
       const kinds = Object.keys(l).filter((kind) => l[kind] !== r[kind]);
       if (kinds.length === 0) continue;
       report.differing++;
-      const kind = kindOf(kinds, l, r, () => edgeErased(left, a, y));
+      const kind = kindOf(kinds, l, r);
       const [was, is] = [l, r].map((cell) => Object.fromEntries(kinds.map((part) => [part, cell[part]])));
       report.note(kind, { ...place, x }, was, is);
     }
@@ -105,11 +94,7 @@ export function compare(left, right) {
   const report = new Report();
   const [a, b] = [state(left), state(right)];
   const names = new Set([...Object.keys(a), ...Object.keys(b)]);
-  const atEdge = edgeErased(left, left.core.buffer, left.core.buffer.y);
-  const cursor = `${left.core.buffer === left.core.buffers.alt ? "alternate" : "normal"} cursor`;
-  const rest = [...names]
-    .filter((name) => a[name] !== b[name])
-    .map((name) => [name === cursor && atEdge ? "edge cursor" : name, a[name], b[name]]);
+  const rest = [...names].filter((name) => a[name] !== b[name]).map((name) => [name, a[name], b[name]]);
   if (a.size === b.size) {
     compareBuffer(report, "normal", left, right);
     if (a.buffer === "alternate" && b.buffer === "alternate") compareBuffer(report, "alt", left, right);

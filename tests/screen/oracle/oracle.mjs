@@ -31,6 +31,7 @@ async function ofPage(name) {
 
 const { useWidths } = await ofPage("widths");
 const { Decoder } = await ofPage("decode");
+const { eraseAtEdge } = await ofPage("edge");
 
 const terminals = new Map();
 
@@ -46,6 +47,7 @@ function open({ cols, rows, scrollback }) {
     scrollback,
   });
   useWidths(terminal);
+  eraseAtEdge(terminal);
   const core = terminal._core;
   const shown = {
     terminal,
@@ -54,7 +56,6 @@ function open({ cols, rows, scrollback }) {
     title: "",
     colors: new Map(),
     threw: null,
-    erasedAtEdge: new WeakSet(),
   };
   terminal.onTitleChange((title) => {
     shown.title = title;
@@ -62,13 +63,6 @@ function open({ cols, rows, scrollback }) {
   core._inputHandler.onColor((requests) => {
     for (const request of requests) noteColor(shown.colors, request);
   });
-  for (const final of ["J", "K"]) {
-    terminal.parser.registerCsiHandler({ final }, () => {
-      const { x, y, ybase, lines } = core.buffer;
-      if (x === terminal.cols) shown.erasedAtEdge.add(lines.get(ybase + y));
-      return false;
-    });
-  }
   return shown;
 }
 

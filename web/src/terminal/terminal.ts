@@ -9,6 +9,7 @@ import { WebLinksAddon } from "@xterm/addon-web-links";
 import { Terminal } from "@xterm/xterm";
 import type { Core, PaneId, TerminalSink } from "../core/api";
 import { Decoder } from "./decode";
+import { eraseAtEdge } from "./edge";
 import type { Grid } from "./fit";
 import { guardReading, resetBytes } from "./guard";
 import { muteAnswers } from "./mute";
@@ -78,6 +79,7 @@ export class PaneTerminal implements TerminalSink {
       theme: theme.palette,
     });
     useWidths(this.xterm);
+    eraseAtEdge(this.xterm);
     this.xterm.loadAddon(new WebLinksAddon((_event, uri) => openLink(uri)));
     this.#painting = new Painting(this.xterm);
     this.#scrollback = new Scrollback(
