@@ -13,6 +13,7 @@ from wormux.hub.notices import MODES_OFF
 from wormux.ids import PaneId
 from wormux.limits import (
     CHECKPOINT_AFTER_BYTES,
+    FLOW_WINDOW_BYTES,
     LOG_BYTES,
     OUTPUT_FRAME_BYTES,
     REDRAW_LINES,
@@ -201,6 +202,29 @@ class TestRedraws:
         world.advance(3.0)
         assert connection.reserved == 0
         assert all(len(client.output(pane_id).replays) == 2 for pane_id in client.panes)
+
+    def test_output_leaves_room_for_a_redraw_on_its_way(self, world: HubWorld, client: SimClient) -> None:
+        first = client.pane()
+        for _ in range(2):
+            client.say("pane_split", paneId=first, orientation="horizontal", cols=20, rows=20)
+            world.settle()
+        for _ in range(4):
+            world.live(first).print(FLOOD)
+            world.settle()
+        hold_screens(world, held=True)
+        client.say("pane_redraw", paneId=first, lines=10_000)
+        world.settle()
+        assert client.socket is not None
+        client.socket.stalled = True
+        for _ in range(FLOW_WINDOW_BYTES // len(FLOOD)):
+            for pane_id in client.panes[1:]:
+                world.live(pane_id).print(FLOOD)
+            world.run()
+        hold_screens(world, held=False)
+        world.run()  # `sim_truth` checks the bound after every step
+        client.socket.stalled = False
+        world.advance(3.0)
+        assert all(client.output(pane_id).position == world.live(pane_id).end for pane_id in client.panes)
 
     def test_a_client_that_leaves_is_not_waited_for(self, world: HubWorld, client: SimClient) -> None:
         hold_screens(world, held=True)
