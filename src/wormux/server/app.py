@@ -24,9 +24,8 @@ from wormux.limits import DRAIN_S, SCREEN_WORKERS
 from wormux.records import Snapshot
 from wormux.sandbox.local import LocalProvider
 from wormux.sandbox.port import Provider
-from wormux.screen import library
 from wormux.screen.in_process import LocalScreens
-from wormux.screen.opening import open_log
+from wormux.screen.opening import has_emulator, open_log
 from wormux.screen.pool import ScreenPool
 from wormux.screen.port import Deliver, Screens
 from wormux.server.auth import Attempts, Gate, Logins, Sites, instance_id
@@ -55,10 +54,12 @@ def _make_providers(data_dir: Path) -> Mapping[str, Provider]:
 
 
 def _make_screens(config: Config, deliver: Deliver) -> Screens:
-    if config.emulator == "none" or not library.available():
-        return LocalScreens(deliver, open_log)
+    if config.emulator == "none" or not has_emulator():
+        return LocalScreens(deliver, open_log, memory_bytes=config.screen_memory_bytes)
     workers = min(SCREEN_WORKERS, max(1, (os.cpu_count() or 1) - 1))
-    return ScreenPool(deliver, workers=workers, memory_bytes=config.screen_memory_bytes)
+    pool = ScreenPool(deliver, workers=workers, memory_bytes=config.screen_memory_bytes)
+    pool.prepare()
+    return pool
 
 
 @dataclass(frozen=True)
