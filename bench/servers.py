@@ -34,33 +34,35 @@ class Server:
 @contextlib.contextmanager
 def wormux(shell: str = SHELL, *more: str) -> Iterator[Server]:
     """`wormux serve`, with `more` options, on a data directory of its own; all of it is ended afterwards."""
-    with tempfile.TemporaryDirectory(prefix="wormux-bench-") as data_dir:
-        options = ["--data-dir", data_dir]
-        command = [
-            str(WORMUX),
-            "serve",
-            "--port",
-            "0",
-            "--print-token",
-            "--idle-timeout",
-            "never",
-            "--shell",
-            shell,
-            *more,
-        ]
-        with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            ready = process.stdout.readline()
-            parts = urlsplit(ready.split()[-1])
-            token = parse_qs(parts.query)["token"][0]
-            try:
-                yield Server(f"ws://{parts.netloc}{parts.path}", token, process.pid)
-            finally:
-                process.terminate()
-                process.wait()
-                subprocess.run(
-                    [str(WORMUX), "stop", "--all", *options], check=True, stdout=subprocess.DEVNULL
-                )
+    with tempfile.TemporaryDirectory(prefix="wormux-bench-") as data_dir, sandboxes(data_dir):
+        process, server = start(data_dir, shell, *more)
+        try:
+            yield server
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def start(data_dir: str, shell: str, *more: str) -> tuple[subprocess.Popen[str], Server]:
+    """`wormux serve`, ready, with `more` options. Whoever calls this ends it."""
+    options = ["--data-dir", data_dir, "--port", "0", "--print-token"]
+    command = [str(WORMUX), "serve", *options, "--idle-timeout", "never", "--shell", shell, *more]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    ready = process.stdout.readline()
+    parts = urlsplit(ready.split()[-1])
+    token = parse_qs(parts.query)["token"][0]
+    return process, Server(f"ws://{parts.netloc}{parts.path}", token, process.pid)
+
+
+@contextlib.contextmanager
+def sandboxes(data_dir: str) -> Iterator[None]:
+    """Those of the servers that run meanwhile are put to sleep afterwards."""
+    try:
+        yield
+    finally:
+        command = [str(WORMUX), "stop", "--all", "--data-dir", data_dir]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 @contextlib.contextmanager

@@ -104,6 +104,8 @@ class WormuxClient:
         self.skipped = 0
         """Bytes of output that were never sent, since this client was too slow."""
         self._acked = 0
+        self.positions: dict[int, int] = {}
+        """By channel, of the next byte; kept while messages and `frames` are read."""
 
     @property
     def pane_id(self) -> str:
@@ -126,9 +128,15 @@ class WormuxClient:
         while self.status != status:
             self._note(next(messages))
 
-    def type(self, data: bytes) -> None:
-        """Into the first pane."""
-        self._socket.send(bytes([self.channel]) + data)
+    def wait_connected(self) -> None:
+        """Until every pane is connected."""
+        messages = self._messages()
+        while not all(self.state["connected"].values()):
+            self._note(next(messages))
+
+    def type(self, data: bytes, channel: int | None = None) -> None:
+        """Into the first pane, or that of the channel."""
+        self._socket.send(bytes([self.channel if channel is None else channel]) + data)
 
     def request(self, message: dict[str, Any]) -> None:
         """Send and wait for its `ok`."""
@@ -151,6 +159,17 @@ class WormuxClient:
             if self.received - self._acked >= 128 * 1024:
                 self.acknowledge()
             yield payload[1:]
+
+    def frames(self) -> Iterator[tuple[int, memoryview]]:
+        """Terminal bytes of all panes as they come, by channel. Nothing is acknowledged."""
+        while True:
+            _, payload = self._socket.receive()
+            channel = payload[0]
+            if channel != 255:
+                self.positions[channel] = self.positions.get(channel, 0) + len(payload) - 1
+                yield channel, payload[1:]
+                continue
+            self._note(json.loads(payload[1:].tobytes()))
 
     def acknowledge(self) -> None:
         """All that came has been drawn."""
@@ -194,6 +213,7 @@ class WormuxClient:
                 yield json.loads(payload[1:].tobytes())
             else:
                 self.received += len(payload) - 1
+                self.positions[payload[0]] = self.positions.get(payload[0], 0) + len(payload) - 1
 
     def _note(self, message: dict[str, Any]) -> None:
         match message["type"]:
@@ -206,3 +226,4 @@ class WormuxClient:
             case "replay":
                 self.skipped += message["skipped"]
                 self.received = self._acked = message["position"] - message["bytes"]
+                self.positions[message["channel"]] = message["position"] - message["bytes"]
