@@ -156,6 +156,8 @@ FORGET_AGAIN_S = 60.0
 """A client that left while its input is on its way is forgotten when that is settled; looked at this often."""
 LARGEST_POSITION = 2**53 - 1
 """Of a stream, as a client may say it: what JavaScript counts exactly."""
+REPORTS_BYTES = 4 * KIB
+"""Longer input is no mere report of mouse or focus."""
 DISCARD_NOTICES = 16
 """Kept per client and pane, to be sent again after a cut."""
 

@@ -311,8 +311,8 @@ class Hub:
             return
         self._clients.typed(pane, client.id)
         self._sandboxes.active(world.sessions[pane.session_id])
-        self._typing.accept(pane, client, connection.acked_rev, data)
-        self._sandboxes.key(pane)
+        if self._typing.accept(pane, client, connection.acked_rev, data):
+            self._sandboxes.key(pane)
 
     def _no_such_channel(self, connection: Connection, channel: int) -> None:
         now_s = self._world.now.mono_s

@@ -13,6 +13,7 @@ from wormux.hub.announcer import Announcer
 from wormux.hub.effects import WriteTerminal
 from wormux.hub.lifecycle import SandboxPhase
 from wormux.hub.pane import InputStream, Pane, Segment
+from wormux.hub.reports import are_reports
 from wormux.hub.saver import Saver
 from wormux.hub.session import Client
 from wormux.hub.timers import Wait
@@ -31,12 +32,17 @@ class Typing:
         self._announcer = announcer
         self._saver = saver
 
-    def accept(self, pane: Pane, client: Client, acked_rev: int, data: bytes) -> None:
-        """The client typed `data`; `acked_rev` is the newest revision that it has seen."""
+    def accept(self, pane: Pane, client: Client, acked_rev: int, data: bytes) -> bool:
+        """The client typed `data`; `acked_rev` is the newest revision that it has seen. Returns whether that is a key:
+        something that wakes a pane."""
         stream = pane.streams.setdefault(client.id, InputStream())
         segment = Segment(client.id, stream.received, data, self._world.now.mono_s)
         stream.received = segment.end
         stream.pending.append(segment)
+        stopping = self._world.sessions[pane.session_id].phase == SandboxPhase.STOPPING
+        if (stopping or not pane.connected) and are_reports(data):
+            self._discard(pane, [segment], "program_gone")
+            return False
         if pane.gone_rev > acked_rev:
             self._discard(pane, [segment], "program_gone")
         elif pane.closing:
@@ -49,6 +55,7 @@ class Typing:
                 self._announcer.pane_changed(pane, quiet=True)
                 if pane.queue[0] is segment:
                     self._await_expiry(pane)
+        return True
 
     def drain(self, pane: Pane) -> None:
         """Write what waits, as far as the pane's terminal is there and ready for it."""
@@ -120,6 +127,7 @@ class Typing:
         for segment in waiting:
             segment.at_s = self._world.now.mono_s
         self._wait_again(pane, waiting)
+        self._discard(pane, [segment for segment in pane.queue if are_reports(segment.data)], "program_gone")
 
     def interrupted(self, pane: Pane) -> None:
         """The terminal is out of reach: what it has not acknowledged waits from now on."""
