@@ -206,10 +206,13 @@ class Ui:
     def new_session(self, name: str) -> Pane:
         """A session of this name, looked at; its pane at its prompt."""
         expect(self.page.get_by_test_id("connection")).to_have_attribute("data-status", "connected")
+        before = self.panes()
         self.page.keyboard.press("Alt+Shift+N")
         self.page.get_by_label("Name of the new session").fill(name)
         self.page.keyboard.press("Enter")
         expect(self.switcher).to_contain_text(name)
+        for pane in before:
+            expect(pane.locator).to_be_hidden()
         return self.at_prompt()
 
     def switch_session(self, name: str) -> None:

@@ -16,6 +16,7 @@ def test_a_new_session_has_its_own_shell(ui: Ui, name: str) -> None:
     field.fill("own shell")
     ui.page.keyboard.press("Enter")
     expect(ui.switcher).to_contain_text("own shell")
+    expect(first.locator).to_be_hidden()
     second = ui.at_prompt()
     assert second.run("echo not-$mine") == "not-"
     ui.switch_session(name)
