@@ -95,7 +95,9 @@ the log keeps, so that a redraw is never older than the log."""
 REDRAW_LOG_BYTES = 128 * KIB
 """The newest output that stands in for a screen where there is no emulator: some thousand lines of a shell."""
 SCREENS_AT_ONCE = 3
-"""Screens of one pane that may be lost in a row before the next is opened after a growing delay."""
+"""Screens of one pane that may be lost in a row before the next waits."""
+SCREEN_EVERY_S = 1.0
+"""Between the next ones. Workers that die in a row are followed by others ever later; this bounds the rest."""
 SCREEN_FRAME_BYTES = 64 * MIB
 """The largest frame on the link to a worker: a checkpoint, were it not compressed at all."""
 SCREEN_SCROLLBACK_BYTES = 8 * MIB

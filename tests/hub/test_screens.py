@@ -17,8 +17,8 @@ from wormux.limits import (
     LOG_BYTES,
     OUTPUT_FRAME_BYTES,
     REDRAW_LINES,
-    RETRY_CAP_S,
     SCREEN_BACKLOG_BYTES,
+    SCREEN_EVERY_S,
     SCREENS_AT_ONCE,
 )
 from wormux.protocol.agent_link import Exit
@@ -411,7 +411,7 @@ class TestLosing:
         world.run()
         assert client.output(pane_id).whole() == world.live(pane_id).history
 
-    def test_the_next_ones_come_later_and_later(self, world: HubWorld, client: SimClient) -> None:
+    def test_the_next_ones_wait_a_second(self, world: HubWorld, client: SimClient) -> None:
         pane_id = client.pane()
         pane = world.hub.world.panes[pane_id]
         hold_screens(world, held=True)
@@ -420,14 +420,14 @@ class TestLosing:
             world.lose_screens()
         assert len(told(world, OpenScreen)) == SCREENS_AT_ONCE
         for _ in range(20):
-            world.advance(1.0)
+            world.advance(SCREEN_EVERY_S / 2)
             world.lose_screens()
-        assert SCREENS_AT_ONCE + 3 <= len(told(world, OpenScreen)) <= SCREENS_AT_ONCE + 8
+        assert len(told(world, OpenScreen)) == SCREENS_AT_ONCE + 10
         late = world.client("late")
         late.connect()
-        world.advance(0.1)
+        world.advance(SCREEN_EVERY_S / 4)
         hold_screens(world, held=False)
-        world.advance(RETRY_CAP_S)
+        world.advance(SCREEN_EVERY_S)
         assert pane.screens_lost == 0
         assert len(late.output(pane_id).replays) == 1, "Who waited for a redraw has it."
 

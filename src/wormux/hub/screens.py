@@ -8,7 +8,6 @@ faster than its screen reads.
 
 from __future__ import annotations
 
-from wormux.hub.backoff import retry_delay_s
 from wormux.hub.effects import Effect, HoldTerminal, ResizeTerminal, TellScreen
 from wormux.hub.pane import Pane, PaneScreen
 from wormux.hub.timers import Wait
@@ -19,6 +18,7 @@ from wormux.limits import (
     REDRAW_BYTES,
     REDRAW_LINES,
     SCREEN_BACKLOG_BYTES,
+    SCREEN_EVERY_S,
     SCREENS_AT_ONCE,
 )
 from wormux.protocol.agent_link import SizeMark
@@ -139,8 +139,7 @@ class Screens:
         if pane.screens_lost <= SCREENS_AT_ONCE:
             self.reopen(pane)
         else:
-            delay_s = retry_delay_s(pane.screens_lost - SCREENS_AT_ONCE, self._world.draw())
-            self._world.timers.set(Wait.SCREEN, pane.id, self._world.now.mono_s + delay_s)
+            self._world.timers.set(Wait.SCREEN, pane.id, self._world.now.mono_s + SCREEN_EVERY_S)
 
     def reopen(self, pane: Pane) -> None:
         """It is time for the next one, if the pane needs one without being asked."""
