@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wormux.version import __version__
+
 if TYPE_CHECKING:
     from wormux.server.app import create_app
 
 __all__ = ["__version__", "create_app"]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -16,9 +16,9 @@ from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import quote
 
-from wormux import __version__
 from wormux.config import EMULATORS, EXIT_BEHAVIORS, LOG_LEVELS, Config, load
 from wormux.errors import SandboxError, SetupError, StoreError
+from wormux.version import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,6 +17,7 @@ LOADED = [
     SOURCES / "wormux" / "limits.py",
     SOURCES / "wormux" / "protocol" / "__init__.py",
     SOURCES / "wormux" / "protocol" / "agent_link.py",
+    SOURCES / "wormux" / "version.py",
 ]
 
 

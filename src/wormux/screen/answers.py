@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from wormux import __version__
 from wormux.screen.library import Terminal
+from wormux.version import __version__
 
 DEFAULT_COLORS: Final = (0xDADEE3, 0x0A0E12, 0xE5E8EC)
 """Foreground, background and cursor of the page's dark theme, until a client gives its own."""
