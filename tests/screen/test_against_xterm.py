@@ -5,7 +5,7 @@ xterm.js reads a recording from its begin; others begin with our emulator's redr
 cut and at the end each of them is compared with the first: every cell of both screens and of the scrollback, and
 everything beside cells. docs/screens.md tells what is left, and its share.
 
-WORMUX_CUTS says how often each recording is cut.
+WORMUX_SCREEN_CUTS says how often each recording is cut.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from wormux.limits import DEEP_REDRAW_BYTES, DEEP_REDRAW_LINES
 from wormux.screen.answers import Answers
 from wormux.screen.ghostty import GhosttyScreen
 
-CUTS = int(os.environ.get("WORMUX_CUTS", "24"))
+CUTS = int(os.environ.get("WORMUX_SCREEN_CUTS", "24"))
 MOST_DIFFERING = 0.0005
 """Of all cells that are compared."""
 
