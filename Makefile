@@ -16,7 +16,7 @@ serve: setup ## serve; options by ARGS="--port 0"
 	@$(BIN)/wormux serve $(ARGS)
 
 test: setup ## check everything and run all tests; options for pytest by ARGS="-k name"
-	@scripts/ensure_chromium
+	@scripts/ensure_programs
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
