@@ -17,18 +17,20 @@ def measure(_: int) -> list[Figure]:
     with wormux() as server:
         client = server.client()
         client.wait_status("connected")
-        agent = _agent_of(server.pid)
-        before = _pss(server.pid), _pss(agent)
+        agent, worker = _agent_of(server.pid), _worker_of(server.pid)
+        before = _pss(server.pid), _pss(agent), _pss(worker)
         session = client.state["sessions"][0]["id"]
         for _ in range(PANES):
             client.request({"type": "tab_create", "sessionId": session, "cols": 80, "rows": 24})
         while not all(client.state["connected"].values()) or len(client.state["connected"]) <= PANES:
             client.request({"type": "pane_focus", "paneId": client.pane_id})
-        after = _pss(server.pid), _pss(agent)
+        after = _pss(server.pid), _pss(agent), _pss(worker)
         client.close()
     return [
         Figure("memory per idle pane, server", (after[0] - before[0]) / PANES, "KiB"),
         Figure("memory per idle pane, agent", (after[1] - before[1]) / PANES, "KiB"),
+        Figure("memory per idle pane, worker of screens", (after[2] - before[2]) / PANES, "KiB"),
+        Figure("memory of a worker of screens, one pane", before[2] / 1024, "MiB"),
         Figure("memory of the server, one pane", before[0] / 1024, "MiB"),
         Figure("memory of an agent, one pane", before[1] / 1024, "MiB"),
     ]
@@ -36,7 +38,13 @@ def measure(_: int) -> list[Figure]:
 
 def _agent_of(server: int) -> int:
     children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
-    return next(int(pid) for pid in children if b"wormux" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+    return next(pid for pid, command in commands.items() if b"wormux" in command and b"screen" not in command)
+
+
+def _worker_of(server: int) -> int:
+    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    return next(int(pid) for pid in children if b"wormux.screen" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
 def _pss(pid: int) -> int:

@@ -48,13 +48,16 @@ def _wormux(shell: list[str]) -> list[float]:
     with wormux(" ".join(shell)) as server:
         client = server.client()
         client.wait_status("connected")
+        output = client.output()
+        seen = b""
+        while not PROMPT.search(seen):
+            seen += next(output).tobytes()
         for _ in range(WAKES):
             client.request(
                 {"type": "session_sleep", "sessionId": client.state["sessions"][0]["id"], "force": True}
             )
             client.wait_status("asleep")
             time.sleep(PAUSE_S)
-            output = client.output()
             seen = b""
             started = time.perf_counter()
             client.type(b"\r")
