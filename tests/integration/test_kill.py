@@ -21,7 +21,7 @@ from .scribe import Scribes, Typist, typing
 KILLS = int(os.environ.get("WORMUX_KILLS", "20"))
 WRITERS = 10
 TYPISTS = 2
-BYTES_PER_SECOND = 100_000
+BYTES_PER_SECOND = 200_000
 """Of each writer."""
 MOMENTS = ("starting", "ready", "attached", "in use", "in use", "in use")
 START_S = 0.5
