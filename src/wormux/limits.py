@@ -246,6 +246,8 @@ DEFAULT_IDLE_TIMEOUT_S = 600.0
 MIN_IDLE_TIMEOUT_S = 1.0
 BUSY_AGAIN_S = 5.0
 """After a sandbox refused to stop because it is busy, the next try is at least this far away."""
+SUSPENDED_S = 30.0
+"""If so much time passed that the server did not see, its machine was suspended: idle time begins anew."""
 LEASE_S = 7 * 24 * 3600
 
 # --- Store -------------------------------------------------------------------------------------------------

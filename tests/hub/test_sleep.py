@@ -42,6 +42,22 @@ def test_an_idle_sandbox_sleeps(world: HubWorld, client: SimClient) -> None:
     assert client.output(client.pane()).received.endswith(MODES_OFF)
 
 
+@pytest.mark.parametrize("clock_stands_still", [True, False])
+def test_a_machine_that_was_suspended_does_not_sleep_on_waking(
+    world: HubWorld, client: SimClient, clock_stands_still: bool
+) -> None:
+    world.advance(IDLE_S - 5)
+    if clock_stands_still:
+        world.suspended_s += 8 * 3600
+    else:
+        world.now_s += 8 * 3600
+    world.advance(IDLE_S - 10)
+    assert status(client) == "awake"
+    assert client.attached
+    world.advance(20.0)
+    assert status(client) == "asleep"
+
+
 def test_never() -> None:
     world = HubWorld()
     client = world.attached()

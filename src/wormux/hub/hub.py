@@ -40,6 +40,7 @@ from wormux.limits import (
     INPUT_PANE_BYTES,
     NOT_FOUND_EVERY_S,
     RETRY_CAP_S,
+    SUSPENDED_S,
     UNANSWERED_REQUESTS,
 )
 from wormux.protocol import agent_link as link
@@ -132,10 +133,23 @@ class Hub:
 
     def step(self, moment: i.Moment, event: i.Input) -> list[Effect]:
         """What follows from `event`, in the order in which it is to be carried out."""
+        was_suspended = self._was_suspended(moment)
         self._world.begin(moment)
         self._announcer.begin()
+        if was_suspended:
+            for session in self._world.sessions.values():
+                self._sandboxes.active(session)
         self._inputs[type(event)](event)
         return self._finish()
+
+    def _was_suspended(self, moment: i.Moment) -> bool:
+        """The machine slept, or this process did: nobody could use anything meanwhile. The monotonic clock stands still
+        in a suspended machine; where it does not, the timer is late."""
+        before = self._world.now
+        unseen_s = (moment.wall_ms - before.wall_ms) / 1000 - (moment.mono_s - before.mono_s)
+        due_s = self._timer_at_s
+        late_s = moment.mono_s - due_s if due_s is not None and due_s != _NEVER_SET else 0.0
+        return max(unseen_s, late_s) > SUSPENDED_S
 
     def _finish(self) -> list[Effect]:
         world = self._world

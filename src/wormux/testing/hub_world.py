@@ -67,6 +67,8 @@ class HubWorld:
         self.effects: list[e.Effect] = []
         """All that the hub wanted since the test last cleared this."""
         self.steps = 0
+        self.suspended_s = 0.0
+        """How long the machine was suspended so far: its monotonic clock stood still."""
         self._serial = 0
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self.server = SimServer(self, settings)
@@ -218,7 +220,7 @@ class HubWorld:
     # --- What the parties need ---------------------------------------------------------------------------
 
     def moment(self) -> Moment:
-        wall_ms = _WALL_MS + round(1000 * self.now_s)
+        wall_ms = _WALL_MS + round(1000 * (self.now_s + self.suspended_s))
         return Moment(self.now_s, wall_ms, 3600, self.random.getrandbits(64))
 
     def serial(self) -> int:
