@@ -59,15 +59,7 @@ def _through_wormux(path: Path) -> tuple[float, float]:
     with wormux(script(path)) as server:
         client = server.client()
         client.wait_status("connected")
-        started = time.perf_counter()
-        client.type(b"\n")
-        total, tail = 0, b""
-        for piece in client.output():
-            total += len(piece)
-            tail = (tail + piece[-64:].tobytes())[-64:]
-            if END in tail:
-                break
-        seconds = time.perf_counter() - started
+        total, seconds = client.flood(END)
         client.close()
     return total / seconds / 1e6, total / (total + client.skipped)
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from pathlib import Path
 
 from bench.bulk import END, LINE, LINES, script
 from bench.report import Figure, median
 from bench.servers import Server, wormux
-
-TICKS_PER_S = 100
 
 
 def measure(rounds: int) -> list[Figure]:
@@ -39,15 +36,7 @@ def _bulk(path: Path, *options: str) -> tuple[float, float]:
         client = server.client()
         client.wait_status("connected")
         before = _times(server)
-        started = time.perf_counter()
-        client.type(b"\n")
-        total, tail = 0, b""
-        for piece in client.output():
-            total += len(piece)
-            tail = (tail + piece[-64:].tobytes())[-64:]
-            if END in tail:
-                break
-        seconds = time.perf_counter() - started
+        total, seconds = client.flood(END)
         relaying, emulating = (after - earlier for after, earlier in zip(_times(server), before, strict=True))
         client.close()
     return total / seconds / 1e6, emulating / max(relaying, 1)

@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -170,6 +171,18 @@ class WormuxClient:
                 yield channel, payload[1:]
                 continue
             self._note(json.loads(payload[1:].tobytes()))
+
+    def flood(self, end: bytes) -> tuple[int, float]:
+        """Give the program its line, and read until it has written `end`: bytes of output, and seconds."""
+        started = time.perf_counter()
+        self.type(b"\n")
+        total, tail = 0, b""
+        for piece in self.output():
+            total += len(piece)
+            tail = (tail + piece[-64:].tobytes())[-64:]
+            if end in tail:
+                break
+        return total, time.perf_counter() - started
 
     def acknowledge(self) -> None:
         """All that came has been drawn."""
