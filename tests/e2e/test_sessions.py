@@ -93,3 +93,20 @@ def test_destroying_asks_once_and_names_what_is_lost(ui: Ui, name: str) -> None:
     expect(ui.switcher).not_to_contain_text(name)
     ui.open_sessions()
     expect(ui.session(name)).to_have_count(0)
+
+
+def test_a_session_is_kept_awake_for_as_long_as_is_chosen(ui: Ui, name: str) -> None:
+    ui.pane()
+    ui.open_sessions()
+    row = ui.session(name)
+    row.hover()
+    row.get_by_title("Keep awake").click()
+    ui.page.get_by_test_id("keep-awake").get_by_text("For 8 hours").click()
+    expect(row.get_by_test_id("session-busy")).to_contain_text("kept awake")
+    (lease,) = ui.requests("session_lease")
+    assert lease["seconds"] == 8 * 3600
+    row.hover()
+    row.get_by_title("Keep awake").click()
+    ui.page.get_by_test_id("keep-awake").get_by_text("No longer").click()
+    expect(row.get_by_test_id("session-busy")).to_have_count(0)
+    expect(ui.page.get_by_test_id("session-menu")).to_be_visible()

@@ -4,6 +4,7 @@ import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import type { SessionInfo } from "../protocol/wire";
 import { Button } from "./Button";
 import { BinIcon, MoonIcon, PencilIcon, PlusIcon } from "./icons";
+import { KeepAwake } from "./KeepAwake";
 import { NameField } from "./NameField";
 import { useModel, usePage } from "./page";
 import { SessionBusy } from "./SessionBusy";
@@ -136,6 +137,7 @@ function Row({ session, shown, renaming, setRenaming }: RowProps) {
         <Button look="icon" aria-label={`Rename ${session.name}`} title="Rename (F2)" onClick={rename}>
           <PencilIcon />
         </Button>
+        <KeepAwake session={session} />
         <Button
           look="icon"
           aria-label={`Sleep ${session.name} now`}

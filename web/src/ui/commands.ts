@@ -221,6 +221,11 @@ export class Commands {
       });
   }
 
+  /** 0 seconds: no longer. */
+  keepAwake(sessionId: string, seconds: number): void {
+    this.#ask({ type: "session_lease", sessionId, seconds, reason: "kept awake" });
+  }
+
   destroySession(sessionId: string): void {
     this.#ask({ type: "session_destroy", sessionId });
   }
