@@ -108,12 +108,33 @@ async def eventually(predicate: Callable[[], object], what: str) -> None:
     await asyncio.to_thread(wait_until, predicate, what)
 
 
+async def drawn(client: ScriptedClient, pane: PaneId) -> None:
+    """The client has the pane's first drawing: what the pane writes from here on comes as it is written."""
+
+    def is_drawn() -> bool:
+        output = client.outputs.get(pane)
+        return output is not None and output.resume is not None
+
+    await client.wait_for(is_drawn, f"the drawing of {pane}")
+
+
 async def run(client: ScriptedClient, pane: PaneId, command: str) -> bytes:
-    """Type a short command line; what it writes until the next prompt."""
+    """Type a short command line; what it writes until the next prompt. Looks at the numbered bytes: a redraw, as after
+    a resize, may come in between."""
+    await drawn(client, pane)
+    output = client.outputs[pane]
     line = command.encode()
-    await client.type(pane, line + b"\n")
     echo = re.escape(line) + rb"\r\n\x1b\[\?2004l\r"
-    found = await client.wait_output(pane, echo + rb"(.*?)\x1b\[\?2004h" + PROMPT.encode())
+    whole = re.compile(echo + rb"(.*?)\x1b\[\?2004h" + PROMPT.encode(), re.DOTALL)
+    since = output.position
+    await client.type(pane, line + b"\n")
+
+    def look() -> re.Match[bytes] | None:
+        return whole.search(output.received, max(0, since - output.start))
+
+    await client.wait_for(look, f"what {command!r} writes")
+    found = look()
+    assert found is not None
     return found[1]
 
 

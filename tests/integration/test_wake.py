@@ -20,6 +20,7 @@ from .kit import (
     MakeServer,
     Recorder,
     at_prompt,
+    drawn,
     eventually,
     fall_asleep,
     new_session,
@@ -92,14 +93,15 @@ async def test_what_is_typed_before_the_shell_reads_arrives_once_behind_the_prom
         if asleep:
             await at_prompt(client, pane)
             await fall_asleep(client, made.session_id)
-        start = len(client.outputs[pane].received) if pane in client.outputs else 0
+        since = client.outputs[pane].position if asleep else 0
 
         for byte in command + b"\n":
             await client.type(pane, bytes([byte]))
         await client.wait_output(pane, rb"[\r\n]a2b\r\n.*" + PROMPT.encode())
         await client.wait_acked(pane)
 
-        shown = bytes(client.outputs[pane].received[start:])
+        output = client.outputs[pane]
+        shown = bytes(output.received[since - output.start :] if asleep else output.drawn)
         assert shown.count(command) == 1, shown
         assert shown.count(b"a2b") == 1, shown
         assert shown.index(PROMPT.encode()) < shown.index(command)
@@ -116,6 +118,7 @@ async def test_a_thousand_frames_of_five_clients_open_one_terminal(
         ]
         pane, session = clients[0].pane(), clients[0].session().id
         await clients[0].wait_status(pane, "connected")
+        await drawn(clients[0], pane)
         await fall_asleep(clients[0], session)
         await asyncio.gather(*(client.wait_status(pane, "asleep") for client in clients))
         starts = len(recorder.starts)
