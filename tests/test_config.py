@@ -40,7 +40,7 @@ class TestPrecedence:
             None,
             600,
         )
-        assert (config.provider, config.exit_behavior, config.shell) == ("local", "close", ())
+        assert (config.providers, config.exit_behavior, config.shell) == (("local",), "close", ())
 
     def test_every_option_can_come_from_everywhere(self, tmp_path: Path) -> None:
         values: dict[str, tuple[Any, str, str]] = {
@@ -52,7 +52,18 @@ class TestPrecedence:
             "public_url": (["https://a.b/c"], "https://a.b/c", '["https://a.b/c"]'),
             "idle_timeout": ("90s", "90s", '"90s"'),
             "shell": ("sh -l", "sh -l", '["sh", "-l"]'),
-            "provider": ("local", "local", '"local"'),
+            "provider": (["local", "other"], "local other", '["local", "other"]'),
+            "sleep_mode": ("freeze", "freeze", '"freeze"'),
+            "stop_after": ("2h", "2h", '"2h"'),
+            "shell_integration": ("off", "off", "false"),
+            "env_exclude": (["A*", "B"], "A*,B", '["A*", "B"]'),
+            "busy_ignore": (["watch"], "watch", '["watch"]'),
+            "isolation": ("bubblewrap", "bubblewrap", '"bubblewrap"'),
+            "sandbox_network": ("off", "off", "false"),
+            "sandbox_memory": ("1G", "1G", '"1G"'),
+            "sandbox_processes": ("64", "64", "64"),
+            "sandbox_files": ("256", "256", "256"),
+            "sandbox_user": ("guest", "guest", '"guest"'),
             "exit_behavior": ("hold", "hold", '"hold"'),
             "emulator": ("none", "none", '"none"'),
             "screen_memory": ("64M", "64M", '"64M"'),
@@ -68,7 +79,18 @@ class TestPrecedence:
             public_urls=(Site("https", "a.b", "/c"),),
             idle_timeout_s=90.0,
             shell=("sh", "-l"),
-            provider="local",
+            providers=("local", "other"),
+            sleep_mode="freeze",
+            stop_after_s=7200.0,
+            shell_integration=False,
+            env_exclude=("A*", "B"),
+            busy_ignore=("watch",),
+            isolation="bubblewrap",
+            sandbox_network=False,
+            sandbox_memory_bytes=1024 * MIB,
+            sandbox_processes=64,
+            sandbox_files=256,
+            sandbox_user="guest",
             exit_behavior="hold",
             log_level="debug",
             emulator="none",
@@ -213,7 +235,7 @@ class TestRelations:
         ("option", "value", "sentence"),
         [
             ("port", "65536", "ports are 0 to 65535"),
-            ("provider", "cloud", "no provider cloud"),
+            ("provider", "local local", "each only once"),
             ("idle_timeout", "0s", "at least 1 s"),
             ("screen_memory", "31M", "at least 32M"),
             ("token", "with space", "visible ASCII"),

@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import quote
 
-from wormux.config import EMULATORS, EXIT_BEHAVIORS, LOG_LEVELS, Config, load
+from wormux.config import EMULATORS, EXIT_BEHAVIORS, ISOLATIONS, LOG_LEVELS, SLEEP_MODES, Config, load
 from wormux.errors import SandboxError, SetupError, StoreError
 from wormux.version import __version__
 
@@ -66,7 +66,47 @@ def _parser() -> argparse.ArgumentParser:
         "--idle-timeout", metavar="TIME", help="when an unused sandbox sleeps: 90s, 10m, 2h or never (10m)"
     )
     serve.add_argument("--shell", metavar="CMD", help="program of new terminals (the login shell)")
-    serve.add_argument("--provider", help="kind of new sandboxes (local)")
+    serve.add_argument(
+        "--provider",
+        action="append",
+        metavar="NAME",
+        help="a kind of sandboxes; may be repeated: the first is that of new sessions (local)",
+    )
+    serve.add_argument(
+        "--sleep-mode",
+        choices=SLEEP_MODES,
+        help="what sleep is: stop ends the processes, freeze keeps them in memory (stop)",
+    )
+    serve.add_argument(
+        "--stop-after", metavar="TIME", help="with freeze-then-stop: how long after it froze (1h)"
+    )
+    serve.add_argument(
+        "--shell-integration",
+        choices=("on", "off"),
+        help="shells mark their prompts, and come back with their variables and history (on)",
+    )
+    serve.add_argument(
+        "--env-exclude",
+        action="append",
+        metavar="PATTERN",
+        help="variables that are not kept over sleep, instead of the usual ones; may be repeated",
+    )
+    serve.add_argument(
+        "--busy-ignore",
+        action="append",
+        metavar="PATTERN",
+        help="programs that never keep a sandbox awake, beyond the usual ones; may be repeated",
+    )
+    serve.add_argument("--isolation", choices=ISOLATIONS, help="what keeps local sandboxes apart (none)")
+    serve.add_argument(
+        "--sandbox-network", choices=("on", "off"), help="whether isolated sandboxes reach the network (on)"
+    )
+    serve.add_argument("--sandbox-memory", metavar="SIZE", help="of one sandbox, where it can be limited")
+    serve.add_argument("--sandbox-processes", metavar="COUNT", help="of one sandbox, likewise")
+    serve.add_argument("--sandbox-files", metavar="COUNT", help="open files of one process, likewise")
+    serve.add_argument(
+        "--sandbox-user", metavar="NAME", help="whom isolated shells run as, if the server is root's (nobody)"
+    )
     serve.add_argument(
         "--exit-behavior",
         choices=EXIT_BEHAVIORS,
@@ -160,7 +200,7 @@ def _stop(options: dict[str, Any]) -> int:
     from wormux.server.control import stop_all
 
     del options["all"]
-    report = stop_all(load(options, os.environ).data_dir, Parts())
+    report = stop_all(load(options, os.environ), Parts())
     for failure in report.failures:
         print(f"wormux: {failure}", file=sys.stderr)
     print(f"{report.stopped} {'sandbox was' if report.stopped == 1 else 'sandboxes were'} put to sleep.")

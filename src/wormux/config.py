@@ -11,7 +11,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from wormux.errors import SetupError
 from wormux.limits import (
     DEFAULT_IDLE_TIMEOUT_S,
+    DEFAULT_STOP_AFTER_S,
     LEAST_SCREENS_MEMORY_BYTES,
     MIB,
     MIN_IDLE_TIMEOUT_S,
@@ -28,12 +29,15 @@ from wormux.limits import (
 ExitBehavior = Literal["close", "hold"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Emulator = Literal["auto", "none"]
+SleepMode = Literal["stop", "freeze", "freeze-then-stop", "sigstop"]
+Isolation = Literal["none", "bubblewrap"]
 
 ENV_PREFIX = "WORMUX_"
-PROVIDERS = ("local",)
 EXIT_BEHAVIORS = ("close", "hold")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 EMULATORS = ("auto", "none")
+SLEEP_MODES = ("stop", "freeze", "freeze-then-stop", "sigstop")
+ISOLATIONS = ("none", "bubblewrap")
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>s|m|h|d)")
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>M|G)")
@@ -86,7 +90,26 @@ class Config:
     """None: sandboxes never sleep by themselves."""
     shell: tuple[str, ...] = ()
     """The program of new terminals; empty for the user's login shell."""
-    provider: str = "local"
+    providers: tuple[str, ...] = ("local",)
+    """The kinds of sandboxes that sessions may have; the first is what they have if nothing else is asked for."""
+    provider_options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """By the name of a provider, what only that one understands."""
+    sleep_mode: SleepMode = "stop"
+    stop_after_s: float | None = DEFAULT_STOP_AFTER_S
+    """With "freeze-then-stop": how long after it froze."""
+    shell_integration: bool = True
+    env_exclude: tuple[str, ...] | None = None
+    """Patterns of variables' names that are not kept over sleep; None: the usual ones."""
+    busy_ignore: tuple[str, ...] = ()
+    """Patterns of programs' names that never keep a sandbox awake, beyond the usual ones."""
+    isolation: Isolation = "none"
+    sandbox_network: bool = True
+    sandbox_memory_bytes: int | None = None
+    sandbox_processes: int | None = None
+    sandbox_files: int | None = None
+    """How many files each process of a sandbox may have open."""
+    sandbox_user: str | None = None
+    """Whom shells of isolated sandboxes run as, if the server is root's."""
     exit_behavior: ExitBehavior = "close"
     log_level: LogLevel = "info"
     emulator: Emulator = "auto"
@@ -105,8 +128,13 @@ class Config:
             raise SetupError(f"The idle timeout must be at least {MIN_IDLE_TIMEOUT_S:g} s, or never.")
         if self.screen_memory_bytes < LEAST_SCREENS_MEMORY_BYTES:
             raise SetupError(f"Screens need at least {LEAST_SCREENS_MEMORY_BYTES // MIB}M of memory.")
-        if self.provider not in PROVIDERS:
-            raise SetupError(f"There is no provider {self.provider}; there is: {', '.join(PROVIDERS)}.")
+        if not self.providers or len(set(self.providers)) < len(self.providers):
+            raise SetupError("Name at least one provider, and each only once.")
+        unused = sorted(self.provider_options.keys() - set(self.providers))
+        if unused:
+            raise SetupError(f"There are options of providers that are not used: {', '.join(unused)}.")
+        if self.stop_after_s is None and self.sleep_mode == "freeze-then-stop":
+            raise SetupError("With freeze-then-stop, --stop-after must be a time; freeze is without a stop.")
         tls_in_front = any(site.secure for site in self.public_urls)
         if not (is_loopback(self.host) or tls_in_front or self.insecure):
             raise SetupError(
@@ -223,6 +251,35 @@ def _read_public_urls(value: Any, name: str) -> tuple[Site, ...]:
     return tuple(read_public_url(one, name) for one in values)
 
 
+def _read_words(value: Any, name: str) -> tuple[str, ...]:
+    """A list of texts, or several in one text with spaces or commas between."""
+    values = re.split(r"[\s,]+", value.strip()) if isinstance(value, str) else value
+    if not isinstance(values, list):
+        raise SetupError(f"{name} must be a list of texts.")
+    return tuple(_read_text(one, name) for one in values)
+
+
+def _read_switch(value: Any, name: str) -> bool:
+    switches = {"on": True, "off": False, True: True, False: False}
+    if not isinstance(value, str | bool) or value not in switches:
+        raise SetupError(f"{name} must be on or off.")
+    return switches[value]
+
+
+def _read_count(value: Any, name: str) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise SetupError(f"{name} must be a whole number above 0.")
+    return value
+
+
+def _read_tables(value: Any, name: str) -> dict[str, dict[str, object]]:
+    if not isinstance(value, dict) or not all(isinstance(table, dict) for table in value.values()):
+        raise SetupError(f"{name} must be tables in the configuration file, like [{name}.container].")
+    return value
+
+
 def _read_choice(choices: tuple[str, ...]) -> Callable[[Any, str], str]:
     def read(value: Any, name: str) -> str:
         if value not in choices:
@@ -242,7 +299,19 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "public_url": _read_public_urls,
     "idle_timeout": read_duration,
     "shell": _read_command,
-    "provider": _read_text,
+    "provider": _read_words,
+    "provider_options": _read_tables,
+    "sleep_mode": _read_choice(SLEEP_MODES),
+    "stop_after": read_duration,
+    "shell_integration": _read_switch,
+    "env_exclude": _read_words,
+    "busy_ignore": _read_words,
+    "isolation": _read_choice(ISOLATIONS),
+    "sandbox_network": _read_switch,
+    "sandbox_memory": read_size,
+    "sandbox_processes": _read_count,
+    "sandbox_files": _read_count,
+    "sandbox_user": _read_text,
     "exit_behavior": _read_choice(EXIT_BEHAVIORS),
     "log_level": _read_choice(LOG_LEVELS),
     "emulator": _read_choice(EMULATORS),
@@ -257,6 +326,9 @@ _FIELDS = {
     "public_url": "public_urls",
     "idle_timeout": "idle_timeout_s",
     "screen_memory": "screen_memory_bytes",
+    "provider": "providers",
+    "stop_after": "stop_after_s",
+    "sandbox_memory": "sandbox_memory_bytes",
 }
 
 

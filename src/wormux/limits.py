@@ -244,6 +244,8 @@ SHORT_LIVED_S = 2.0
 """A shell that ended sooner after its start is held as `exited`: its message must stay readable."""
 DEFAULT_IDLE_TIMEOUT_S = 600.0
 MIN_IDLE_TIMEOUT_S = 1.0
+DEFAULT_STOP_AFTER_S = 3600.0
+"""How long a frozen sandbox keeps its memory, with freeze-then-stop."""
 BUSY_AGAIN_S = 5.0
 """After a sandbox refused to stop because it is busy, the next try is at least this far away."""
 SUSPENDED_S = 30.0

@@ -22,6 +22,7 @@ from wormux.sandbox.local import LocalProvider
 from wormux.sandbox.port import Lost, Provider, Sandbox, SandboxEvent
 from wormux.sandbox.processes import descendants
 from wormux.sandbox.runtime_dir import default_runtime_dir
+from wormux.sandbox.settings import ProviderSettings
 from wormux.testing.sandbox_conformance import (
     BOX,
     Events,
@@ -45,7 +46,7 @@ class TestLocalProvider(SandboxConformance):
         shutil.rmtree(default_runtime_dir(tmp_path), ignore_errors=True)
 
     def make_provider(self) -> Provider:
-        self.providers.append(LocalProvider(self.data_dir))
+        self.providers.append(LocalProvider(ProviderSettings(self.data_dir)))
         return self.providers[-1]
 
     def kill_agent(self, provider: Provider, sandbox: Sandbox) -> None:
@@ -94,7 +95,7 @@ class TestLocalProvider(SandboxConformance):
 
     async def test_shells_get_the_servers_environment_without_its_own_variables(self) -> None:
         env = {**os.environ, "WORMUX_TOKEN": "secret", "PYTHONPATH": "/nowhere", "COLOUR": "blue"}
-        provider = LocalProvider(self.data_dir, env=env)
+        provider = LocalProvider(ProviderSettings(self.data_dir), env=env)
         sandbox = await provider.start(BOX, ignore)
         pane = Pane(sandbox, open_request())
         pane.type(b"echo [$COLOUR] [$WORMUX_TOKEN]\n")
@@ -103,7 +104,7 @@ class TestLocalProvider(SandboxConformance):
         await provider.aclose()
 
     async def test_programs_that_are_named_do_not_keep_it_awake(self) -> None:
-        provider = LocalProvider(self.data_dir, busy_ignore=["tail", "sleep"])
+        provider = LocalProvider(ProviderSettings(self.data_dir, busy_ignore=("tail", "sleep")))
         events: Events[SandboxEvent] = Events()
         sandbox = await provider.start(BOX, events)
         pane = Pane(sandbox, open_request())
@@ -122,7 +123,7 @@ class TestLocalProvider(SandboxConformance):
             assert await provider.list() == tuple(sorted(names))
 
     async def test_a_python_that_is_not_there_is_a_sentence(self) -> None:
-        provider = LocalProvider(self.data_dir, python="/nowhere/python3")
+        provider = LocalProvider(ProviderSettings(self.data_dir), python="/nowhere/python3")
         with pytest.raises(SandboxError) as failure:
             await provider.start(BOX, ignore)
         assert str(failure.value) == "The agent cannot be run with python3: No such file or directory."
@@ -133,7 +134,7 @@ class TestLocalProvider(SandboxConformance):
         broken = self.data_dir / "python"
         broken.write_text(f"#!/bin/sh\necho cannot read {self.data_dir}/file >&2; exit 3\n")
         broken.chmod(0o700)
-        provider = LocalProvider(self.data_dir, python=str(broken))
+        provider = LocalProvider(ProviderSettings(self.data_dir), python=str(broken))
         with pytest.raises(SandboxError) as failure:
             await provider.start(BOX, ignore)
         assert str(failure.value) == "The agent did not start. cannot read …/file"
@@ -144,7 +145,7 @@ class TestLocalProvider(SandboxConformance):
         mute = self.data_dir / "python"
         mute.write_text("#!/bin/sh\nexec sleep 1000\n")
         mute.chmod(0o700)
-        provider = LocalProvider(self.data_dir, python=str(mute))
+        provider = LocalProvider(ProviderSettings(self.data_dir), python=str(mute))
         with pytest.raises(SandboxError, match="did not start within"):
             await provider.start(BOX, ignore)
         await provider.destroy(BOX)
@@ -153,7 +154,7 @@ class TestLocalProvider(SandboxConformance):
     async def test_a_directory_that_cannot_be_made_is_a_sentence(self) -> None:
         (self.data_dir / "sandboxes").touch()
         with pytest.raises(SandboxError, match="directory cannot be made") as failure:
-            await LocalProvider(self.data_dir).start(BOX, ignore)
+            await LocalProvider(ProviderSettings(self.data_dir)).start(BOX, ignore)
         assert str(self.data_dir) not in str(failure.value)
 
     async def test_a_long_log_is_set_aside(self) -> None:

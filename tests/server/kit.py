@@ -138,6 +138,9 @@ class FakeSandbox(Sandbox):
         if self.on_sleep is not None:
             self.deliver(self.on_sleep)
 
+    def freeze(self, *, force: bool) -> None:
+        self.calls.append(("freeze", force))
+
     def close_terminal(self, pane_id: PaneId) -> None:
         self.calls.append(("close_terminal", pane_id))
 
@@ -159,6 +162,11 @@ class FakeProvider(Provider):
         self.on_sleep: SandboxEvent | None = None
         self.destroyed: list[SandboxId] = []
         self.closed = False
+        self.cannot: str | None = None
+
+    @property
+    def cannot_freeze(self) -> str | None:
+        return self.cannot
 
     async def start(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> FakeSandbox:
         if self.failure is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.server.kit import World, make_world
+from wormux.config import Config
 from wormux.errors import SandboxError, SetupError
 from wormux.hub.effects import Effect, SendFrame
 from wormux.hub.inputs import FrameReceived, Input
@@ -123,7 +124,7 @@ class TestWithServer:
         world = make_world(tmp_path, port=0)
         async with world.served():
             listing = await asyncio.to_thread(list_sessions, tmp_path, parts(world))
-            report = await asyncio.to_thread(stop_all, tmp_path, parts(world))
+            report = await asyncio.to_thread(stop_all, world.config, parts(world))
         assert (listing.sessions, report.stopped) == ([], 0)
         assert world.hub.all(FrameReceived) == []
 
@@ -139,7 +140,7 @@ class TestWithServer:
 
         world.hub.react = answering(answer)
         async with world.served():
-            report = await asyncio.to_thread(stop_all, world.config.data_dir, parts(world))
+            report = await asyncio.to_thread(stop_all, world.config, parts(world))
         assert (report.stopped, report.failures) == (1, [])
         assert asked == [{"type": "session_sleep", "sessionId": "s", "force": True, "ref": "s"}]
 
@@ -151,7 +152,7 @@ class TestWithServer:
 
         world.hub.react = answering(answer)
         async with world.served():
-            report = await asyncio.to_thread(stop_all, world.config.data_dir, parts(world))
+            report = await asyncio.to_thread(stop_all, world.config, parts(world))
         assert (report.stopped, report.failures) == (0, ["main: It is starting."])
 
 
@@ -170,14 +171,16 @@ class TestWithoutServer:
         assert list_sessions(tmp_path, make_world(tmp_path).parts()).sessions == []
         assert not (tmp_path / STORE_FILE).exists()
 
-    @pytest.mark.parametrize("command", [list_sessions, stop_all])
+    @pytest.mark.parametrize(
+        "command", [list_sessions, lambda data_dir, parts: stop_all(Config(data_dir), parts)]
+    )
     def test_a_missing_data_directory_is_not_made(self, tmp_path: Path, command: Any) -> None:
         with pytest.raises(SetupError, match="There is no Wormux data directory"):
             command(tmp_path / "none", make_world(tmp_path).parts())
         assert not (tmp_path / "none").exists()
 
     def test_stopping_keeps_what_sleep_keeps(self, machine: FakeWorld, world: World) -> None:
-        report = stop_all(world.config.data_dir, real_parts(machine))
+        report = stop_all(world.config, real_parts(machine))
         assert (report.stopped, report.failures) == (1, [])
         assert machine.agents == {}
         snapshot = stored(world)
@@ -188,12 +191,12 @@ class TestWithoutServer:
 
     def test_what_sleeps_already_is_left_alone(self, machine: FakeWorld, world: World) -> None:
         machine.agents.clear()
-        report = stop_all(world.config.data_dir, real_parts(machine))
+        report = stop_all(world.config, real_parts(machine))
         assert (report.stopped, report.failures) == (0, [])
         assert machine.starts == 0
 
     def test_what_the_store_does_not_know_sleeps_as_well(self, machine: FakeWorld, tmp_path: Path) -> None:
-        report = stop_all(tmp_path, real_parts(machine))
+        report = stop_all(Config(tmp_path), real_parts(machine))
         assert (report.stopped, report.failures) == (1, [])
         assert machine.agents == {}
 
@@ -204,7 +207,7 @@ class TestWithoutServer:
             raise SandboxError("No agent answers.")
 
         monkeypatch.setattr(FakeProvider, "find", fail)
-        report = stop_all(world.config.data_dir, real_parts(machine))
+        report = stop_all(world.config, real_parts(machine))
         assert (report.stopped, report.failures) == (0, ["main: Its sandbox is out of reach."])
 
     def test_what_does_not_stop_is_told(
@@ -212,7 +215,7 @@ class TestWithoutServer:
     ) -> None:
         monkeypatch.setattr(control, "ALL_STOP_WITHIN_S", 0.2)
         monkeypatch.setattr(FakeAgent, "stop", lambda _: None)
-        report = stop_all(world.config.data_dir, real_parts(machine))
+        report = stop_all(world.config, real_parts(machine))
         assert (report.stopped, report.failures) == (0, ["main: It did not stop in time."])
 
     @pytest.mark.parametrize("last", [Refused("vim runs."), Lost("vim runs.")])
@@ -220,10 +223,10 @@ class TestWithoutServer:
         self, tmp_path: Path, machine: FakeWorld, monkeypatch: pytest.MonkeyPatch, last: Refused | Lost
     ) -> None:
         monkeypatch.setattr(FakeAgent, "stop", lambda agent: agent.links[0].post(last))
-        report = stop_all(tmp_path, real_parts(machine))
+        report = stop_all(Config(tmp_path), real_parts(machine))
         assert (report.stopped, report.failures) == (0, ["box: vim runs."])
 
     def test_leaves_no_trace_of_a_server(self, machine: FakeWorld, world: World) -> None:
-        stop_all(world.config.data_dir, real_parts(machine))
+        stop_all(world.config, real_parts(machine))
         assert running_server(world.config.data_dir) is None
         assert not list(world.config.data_dir.glob("*token*"))

@@ -222,7 +222,7 @@ class Terminal:
             signal_name = _signal_name(os.WTERMSIG(wait_status))
         else:
             code = os.WEXITSTATUS(wait_status)
-        self.exit = Exit(code, signal_name, self.asleep, round(self._ran_s, 3))
+        self.exit = Exit(code, signal_name, asleep=self.asleep, ran_s=round(self._ran_s, 3))
         self._say_ended()
         if self.connection is not None:
             self.connection.flush()

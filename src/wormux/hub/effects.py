@@ -55,7 +55,15 @@ class FindSandbox:
 
 @dataclass(frozen=True, slots=True)
 class StopSandbox:
-    """Answered by `Stopped`, `Refused` or `SandboxLost`."""
+    """Answered by `Stopped`, `SandboxFrozen`, `Refused` or `SandboxLost`."""
+
+    sandbox_id: SandboxId
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeSandbox:
+    """Answered by `SandboxFrozen`, `Refused` or `SandboxLost`."""
 
     sandbox_id: SandboxId
     force: bool
@@ -153,7 +161,7 @@ class SetTimer:
 
 
 Effect = (
-    SendFrame | DropUnsent | CloseClient | WakeSandbox | FindSandbox | StopSandbox | DestroySandbox
-    | OpenTerminal | WriteTerminal | ResizeTerminal | AnswerTerminal | HoldTerminal | CloseTerminal
+    SendFrame | DropUnsent | CloseClient | WakeSandbox | FindSandbox | StopSandbox | FreezeSandbox
+    | DestroySandbox | OpenTerminal | WriteTerminal | ResizeTerminal | AnswerTerminal | HoldTerminal | CloseTerminal
     | ForgetTerminal | TellScreen | Save | SetTimer
 )  # fmt: skip

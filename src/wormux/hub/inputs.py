@@ -119,13 +119,19 @@ class SandboxLost:
 
 
 @dataclass(frozen=True, slots=True)
+class SandboxFrozen:
+    """It sleeps, and its terminals may outlast that. Nothing more comes of them until they are attached to again."""
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxDestroyed:
     """Its processes and files are gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxInput:
-    """Something about one sandbox. `Refused` and `Stopped` answer `StopSandbox`."""
+    """Something about one sandbox. `Refused`, `Stopped` and `SandboxFrozen` answer `StopSandbox`, `Refused` and
+    `SandboxFrozen` answer `FreezeSandbox`."""
 
     sandbox_id: SandboxId
     event: (
@@ -133,6 +139,7 @@ class SandboxInput:
         | SandboxMissing
         | SandboxFailed
         | SandboxLost
+        | SandboxFrozen
         | SandboxDestroyed
         | Busy
         | Refused

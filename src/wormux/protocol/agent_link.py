@@ -14,8 +14,10 @@ Connection of a pane
     agent:  OPENED or REFUSED; then OUTPUT, RESIZED, READY, INPUT_ACK, FOREGROUND in the order of events; at the
             end of the terminal ENDED, after all its output
 Control connection
-    server: HELLO {"version", "role": "control"}; SLEEP {"force"}, FORGET {"paneId"}, CLOSE {"paneId"}
-    agent:  WELCOME {...} with all terminals; BUSY whenever it changed; STOPPED or REFUSED in answer to SLEEP
+    server: HELLO {"version", "role": "control"}; SLEEP {"force"}, FORGET {"paneId"}, CLOSE {"paneId"},
+            and FREEZE {"force"} if WELCOME has `freezes`
+    agent:  WELCOME {...} with all terminals; BUSY whenever it changed; STOPPED or REFUSED in answer to SLEEP,
+            FREEZABLE or REFUSED in answer to FREEZE
 
 The agent's end is untrusted input to the server: `decode` checks every field and raises `ValueError` with a
 sentence. Runs on Python 3.9.
@@ -63,6 +65,7 @@ class Kind(IntEnum):
     SLEEP = 7
     FORGET = 8
     ANSWER = 9
+    FREEZE = 10
     WELCOME = 32
     OPENED = 33
     REFUSED = 34
@@ -74,6 +77,7 @@ class Kind(IntEnum):
     ENDED = 40
     BUSY = 41
     STOPPED = 42
+    FREEZABLE = 43
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,14 @@ class Sleep:
 
 
 @dataclass(frozen=True)
+class Freeze:
+    """Somebody outside wants to freeze every process of the sandbox, the agent included. Answered by `Freezable`, or by
+    `Refused` if something is busy and `force` is false."""
+
+    force: bool
+
+
+@dataclass(frozen=True)
 class SizeMark:
     """The output from `position` on was written for this size."""
 
@@ -174,6 +186,8 @@ class Exit:
     """Its name, like "SIGKILL"."""
     asleep: bool = False
     """It was ended by `Sleep`."""
+    oom: bool = False
+    """The kernel killed it for want of memory."""
     ran_s: float = 0.0
     """From its start to its end."""
 
@@ -200,6 +214,8 @@ class Welcome:
     pid: int
     terminals: tuple[TerminalInfo, ...]
     busy: Optional[str]
+    freezes: bool = False
+    """It knows FREEZE."""
 
 
 @dataclass(frozen=True)
@@ -282,6 +298,11 @@ class Stopped:
 
 
 @dataclass(frozen=True)
+class Freezable:
+    """The answer to FREEZE: nothing that runs would be broken by standing still, or that was forced."""
+
+
+@dataclass(frozen=True)
 class Ready:
     """The fresh shell is ready to read."""
 
@@ -309,7 +330,7 @@ class Output:
 
 Message = Union[
     Hello, Open, Attach, Input, Resize, Close, Sleep, Forget, Welcome, Opened, Refused, Output, SizeMark, Ready,
-    InputAck, Foreground, Ended, Busy, Stopped, Answer,
+    InputAck, Foreground, Ended, Busy, Stopped, Answer, Freeze, Freezable,
 ]  # fmt: skip
 
 _TYPES: dict[Kind, type[Any]] = {
@@ -317,7 +338,7 @@ _TYPES: dict[Kind, type[Any]] = {
     Kind.CLOSE: Close, Kind.SLEEP: Sleep, Kind.FORGET: Forget, Kind.WELCOME: Welcome, Kind.OPENED: Opened,
     Kind.REFUSED: Refused, Kind.OUTPUT: Output, Kind.RESIZED: SizeMark, Kind.READY: Ready,
     Kind.INPUT_ACK: InputAck, Kind.FOREGROUND: Foreground, Kind.ENDED: Ended, Kind.BUSY: Busy,
-    Kind.STOPPED: Stopped, Kind.ANSWER: Answer,
+    Kind.STOPPED: Stopped, Kind.ANSWER: Answer, Kind.FREEZE: Freeze, Kind.FREEZABLE: Freezable,
 }  # fmt: skip
 _KINDS = {kind_type: kind for kind, kind_type in _TYPES.items()}
 

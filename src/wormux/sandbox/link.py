@@ -339,6 +339,10 @@ class ControlLink(Sandbox):
             self.send(Sleep(force))
             self._set_deadline(STOP_WITHIN_S, self._unstopped)
 
+    def freeze(self, *, force: bool) -> None:
+        if not self._over.is_set() and not self._is_stopped:
+            self._loop.call_soon(self._give, Refused("Sandboxes of this kind cannot be frozen."))
+
     def close_terminal(self, pane_id: PaneId) -> None:
         self.send(Close(pane_id))
 

@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from wormux.errors import SandboxError
@@ -24,6 +24,7 @@ from wormux.sandbox.link import AgentMissing, ControlLink
 from wormux.sandbox.port import Provider, Sandbox, SandboxEvent
 from wormux.sandbox.processes import descendants, start_time
 from wormux.sandbox.runtime_dir import default_runtime_dir, prepare_runtime_dir, socket_path
+from wormux.sandbox.settings import ProviderSettings
 from wormux.sandbox.spare import SpareAgent
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -45,19 +46,19 @@ class LocalProvider(Provider):
 
     def __init__(
         self,
-        data_dir: Path,
+        settings: ProviderSettings,
         *,
         runtime_dir: Path | None = None,
         python: str = sys.executable,
-        busy_ignore: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """`runtime_dir` is where sockets lie. `python` runs the agents. `busy_ignore` names programs that sleep may
-        end. `env` is the agents' environment, the server's own by default; `WORMUX_*` is left out of it."""
+        """`runtime_dir` is where sockets lie. `python` runs the agents. `env` is the agents' environment, the server's
+        own by default; `WORMUX_*` is left out of it."""
+        data_dir = settings.data_dir
         self._sandboxes_dir = data_dir.absolute() / "sandboxes"
         self._runtime_dir = runtime_dir or default_runtime_dir(data_dir)
         self._python = python
-        self._busy_ignore = tuple(busy_ignore)
+        self._busy_ignore = settings.busy_ignore
         environment = os.environ if env is None else env
         self._env = {name: value for name, value in environment.items() if not name.startswith("WORMUX_")}
         self._locks: weakref.WeakValueDictionary[SandboxId, asyncio.Lock] = weakref.WeakValueDictionary()
@@ -67,6 +68,10 @@ class LocalProvider(Provider):
         self._spare_timer: asyncio.TimerHandle | None = None
         self._is_closed = False
         prepare_runtime_dir(self._runtime_dir)
+
+    @property
+    def cannot_freeze(self) -> str | None:
+        return "Local sandboxes cannot be frozen."
 
     async def start(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> Sandbox:
         async with self._lock(sandbox_id):

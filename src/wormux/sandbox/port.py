@@ -39,10 +39,17 @@ class Lost:
     dead: bool = False
 
 
+@dataclass(frozen=True)
+class Frozen:
+    """The sandbox sleeps with its processes kept: whoever wakes it may find its terminals as they were. The last event
+    of its link; its terminals deliver nothing more."""
+
+
 TerminalEvent = Opened | Refused | Output | SizeMark | Ready | InputAck | Foreground | Ended | Lost
 """`Opened` or `Refused` (the last event then) comes first; `Ended` or `Lost` comes last."""
-SandboxEvent = Busy | Stopped | Refused | Lost
-"""`Stopped` or `Refused` answers `sleep`; `Stopped` or `Lost` comes last."""
+SandboxEvent = Busy | Stopped | Frozen | Refused | Lost
+"""`Stopped`, `Frozen` or `Refused` answers `sleep`, `Frozen` or `Refused` answers `freeze`; `Stopped`, `Frozen` or
+`Lost` comes last."""
 
 
 class Terminal(ABC):
@@ -94,7 +101,13 @@ class Sandbox(ABC):
 
     @abstractmethod
     def sleep(self, *, force: bool) -> None:
-        """Ask it to stop, if nothing is busy or with `force`."""
+        """Ask it to stop, if nothing is busy or with `force`. `Frozen` is the answer of a sandbox whose terminals may
+        outlast that, for it is not this server that ends them."""
+
+    @abstractmethod
+    def freeze(self, *, force: bool) -> None:
+        """Ask it to stand still with all that it has in memory, if nothing is busy or with `force`. `Provider.start`
+        has it go on. `Refused` where the provider cannot freeze."""
 
     @abstractmethod
     def close_terminal(self, pane_id: PaneId) -> None:
@@ -110,13 +123,20 @@ class Provider(ABC):
 
     name: str
 
+    @property
+    @abstractmethod
+    def cannot_freeze(self) -> str | None:
+        """Why no sandbox of this kind can be frozen here, as a sentence; None if they can."""
+
     @abstractmethod
     async def start(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> Sandbox:
-        """Wake it, making it if need be; idempotent. Raises `SandboxError` with the reason."""
+        """Wake it, making it if need be, and have it go on if it is frozen; idempotent. Raises `SandboxError` with the
+        reason."""
 
     @abstractmethod
     async def find(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> Sandbox | None:
-        """Link up with it if it is awake; never starts anything. Raises `SandboxError`."""
+        """Link up with it if it is awake; one that is frozen goes on, but nothing is ever started. Raises
+        `SandboxError`."""
 
     @abstractmethod
     async def destroy(self, sandbox_id: SandboxId) -> None:

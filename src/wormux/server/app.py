@@ -22,8 +22,9 @@ from wormux.hub.settings import HubSettings
 from wormux.ids import UserId
 from wormux.limits import DRAIN_S, SCREEN_WORKERS
 from wormux.records import Snapshot
-from wormux.sandbox.local import LocalProvider
 from wormux.sandbox.port import Provider
+from wormux.sandbox.providers import make_provider
+from wormux.sandbox.settings import ENV_EXCLUDE, Limits, ProviderSettings
 from wormux.screen.in_process import LocalScreens
 from wormux.screen.opening import has_emulator, open_log
 from wormux.screen.pool import ScreenPool
@@ -49,8 +50,26 @@ def _open_store(data_dir: Path) -> Store:
     return SqliteStore(data_dir / STORE_FILE)
 
 
-def _make_providers(data_dir: Path) -> Mapping[str, Provider]:
-    return {LocalProvider.name: LocalProvider(data_dir)}
+def _make_providers(config: Config) -> Mapping[str, Provider]:
+    """Raises `SetupError`, also where one cannot do what the configuration asks of it."""
+    settings = ProviderSettings(
+        data_dir=config.data_dir,
+        shell_integration=config.shell_integration,
+        env_exclude=ENV_EXCLUDE if config.env_exclude is None else config.env_exclude,
+        busy_ignore=config.busy_ignore,
+        freeze_with="sigstop" if config.sleep_mode == "sigstop" else "cgroup",
+        isolation=config.isolation,
+        network=config.sandbox_network,
+        limits=Limits(config.sandbox_memory_bytes, config.sandbox_processes, config.sandbox_files),
+        user=config.sandbox_user,
+    )
+    providers = {}
+    for name in config.providers:
+        options = config.provider_options.get(name, {})
+        providers[name] = provider = make_provider(name, replace(settings, options=options))
+        if config.sleep_mode != "stop" and provider.cannot_freeze is not None:
+            raise SetupError(f"The sleep mode {config.sleep_mode} is not to be had. {provider.cannot_freeze}")
+    return providers
 
 
 def _make_screens(config: Config, deliver: Deliver) -> Screens:
@@ -68,7 +87,7 @@ class Parts:
 
     hub: Callable[[HubSettings, Snapshot], Steps] = Hub
     store: Callable[[Path], Store] = _open_store
-    providers: Callable[[Path], Mapping[str, Provider]] = _make_providers
+    providers: Callable[[Config], Mapping[str, Provider]] = _make_providers
     screens: Callable[[Config, Deliver], Screens] = _make_screens
 
 
@@ -134,11 +153,11 @@ class Application:
             cookie=f"wormux-{instance_id(str(config.data_dir))}",
             attempts=Attempts(),
         )
-        providers = self._parts.providers(config.data_dir)
+        providers = self._parts.providers(config)
         settings = HubSettings(
             idle_timeout_s=config.idle_timeout_s,
             shell=config.shell,
-            default_provider=config.provider,
+            default_provider=config.providers[0],
             providers=frozenset(providers),
             exit_behavior=config.exit_behavior,
         )

@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,14 +66,14 @@ def list_sessions(data_dir: Path, parts: Parts) -> Listing:
     return asyncio.run(_list_through(data_dir, server))
 
 
-def stop_all(data_dir: Path, parts: Parts) -> StopReport:
-    """Put every sandbox to sleep, busy or not. Raises `SetupError` and `StoreError`."""
-    server = running_server(data_dir)
+def stop_all(config: Config, parts: Parts) -> StopReport:
+    """End the processes of every sandbox, busy or not. Raises `SetupError` and `StoreError`."""
+    server = running_server(config.data_dir)
     if server is None:
-        return asyncio.run(_stop_without_server(data_dir, parts))
-    if not _load(data_dir, parts).sessions:
+        return asyncio.run(_stop_without_server(config, parts))
+    if not _load(config.data_dir, parts).sessions:
         return StopReport()
-    return asyncio.run(_stop_through(data_dir, server))
+    return asyncio.run(_stop_through(config.data_dir, server))
 
 
 # --- A client, over a WebSocket or within this process -------------------------------------------------------
@@ -255,12 +255,12 @@ async def _stop_through(data_dir: Path, server: RunningServer) -> StopReport:
         return await _sleep_all(client)
 
 
-async def _stop_without_server(data_dir: Path, parts: Parts) -> StopReport:
-    _check_exists(data_dir)
-    config = Config(data_dir=data_dir, token=secrets.token_urlsafe(24))
+async def _stop_without_server(config: Config, parts: Parts) -> StopReport:
+    _check_exists(config.data_dir)
+    config = replace(config, token=secrets.token_urlsafe(24), sleep_mode="stop")
     application = Application(config, parts)
     async with application.lifespan(listening=False):
-        known = {session.sandbox_id for session in _load(data_dir, parts).sessions}
+        known = {session.sandbox_id for session in _load(config.data_dir, parts).sessions}
         report = StopReport()
         if known:
             client = _InProcess(application.running().driver)
@@ -268,7 +268,7 @@ async def _stop_without_server(data_dir: Path, parts: Parts) -> StopReport:
                 report = await _sleep_all(client)
             finally:
                 client.gone()
-        for provider in parts.providers(data_dir).values():
+        for provider in parts.providers(config).values():
             await _sleep_strays(provider, known, report)
         return report
 

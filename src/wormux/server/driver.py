@@ -26,6 +26,7 @@ from wormux.hub.effects import (
     Effect,
     FindSandbox,
     ForgetTerminal,
+    FreezeSandbox,
     HoldTerminal,
     OpenTerminal,
     ResizeTerminal,
@@ -47,6 +48,7 @@ from wormux.hub.inputs import (
     SandboxAwake,
     SandboxDestroyed,
     SandboxFailed,
+    SandboxFrozen,
     SandboxInput,
     SandboxLost,
     SandboxMissing,
@@ -62,7 +64,7 @@ from wormux.ids import Channel, ConnectionId, PaneId, SandboxId, UserId
 from wormux.protocol.agent_link import Ended, Opened, Refused, Stopped
 from wormux.protocol.screen_link import RedrawTaken, ScreenEvent, ScreenGone, Unreadable
 from wormux.records import Change
-from wormux.sandbox.port import Lost, Provider, Sandbox, SandboxEvent, Terminal, TerminalEvent
+from wormux.sandbox.port import Frozen, Lost, Provider, Sandbox, SandboxEvent, Terminal, TerminalEvent
 from wormux.screen.port import Deliver, Screens
 from wormux.server.telemetry import Counts, log_bug
 from wormux.store.port import Store
@@ -100,6 +102,7 @@ class Outgoing(Protocol):
 class _TerminalLink:
     """One terminal from its opening to its last event, or until it is closed or forgotten."""
 
+    sandbox_id: SandboxId
     terminal: Terminal | None = None
     live: bool = False
 
@@ -317,11 +320,9 @@ class Driver:
             case FindSandbox(sandbox_id, provider):
                 self._run(self._find(sandbox_id, provider))
             case StopSandbox(sandbox_id, force):
-                sandbox = self._sandbox(sandbox_id)
-                if sandbox is None:
-                    self.dispatch(SandboxInput(sandbox_id, SandboxLost("The sandbox is not linked.")))
-                else:
-                    sandbox.sleep(force=force)
+                self._ask_sandbox(sandbox_id, lambda sandbox: sandbox.sleep(force=force))
+            case FreezeSandbox(sandbox_id, force):
+                self._ask_sandbox(sandbox_id, lambda sandbox: sandbox.freeze(force=force))
             case DestroySandbox(sandbox_id, provider):
                 self._run(self._destroy(sandbox_id, provider))
             case _:
@@ -378,6 +379,13 @@ class Driver:
     def _sandbox(self, sandbox_id: SandboxId) -> Sandbox | None:
         link = self._sandboxes.get(sandbox_id)
         return None if link is None else link.sandbox
+
+    def _ask_sandbox(self, sandbox_id: SandboxId, ask: Callable[[Sandbox], None]) -> None:
+        sandbox = self._sandbox(sandbox_id)
+        if sandbox is None:
+            self.dispatch(SandboxInput(sandbox_id, SandboxLost("The sandbox is not linked.")))
+        else:
+            ask(sandbox)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -453,10 +461,14 @@ class Driver:
     def _sandbox_event(self, sandbox_id: SandboxId, link: _SandboxLink, event: SandboxEvent) -> None:
         if self._sandboxes.get(sandbox_id) is not link:
             return
-        if isinstance(event, Lost | Stopped):
+        if isinstance(event, Lost | Stopped | Frozen):
             del self._sandboxes[sandbox_id]
-        told = SandboxLost(event.reason) if isinstance(event, Lost) else event
-        self.dispatch(SandboxInput(sandbox_id, told))
+        if isinstance(event, Frozen):
+            self._let_terminals_go(sandbox_id)
+            self.dispatch(SandboxInput(sandbox_id, SandboxFrozen()))
+        else:
+            told = SandboxLost(event.reason) if isinstance(event, Lost) else event
+            self.dispatch(SandboxInput(sandbox_id, told))
 
     # --- Screens -----------------------------------------------------------------------------------------------
 
@@ -476,6 +488,14 @@ class Driver:
         link = self._terminals.get((pane_id, generation))
         return None if link is None else link.terminal
 
+    def _let_terminals_go(self, sandbox_id: SandboxId) -> None:
+        """They are frozen with their sandbox."""
+        for key, link in tuple(self._terminals.items()):
+            if link.sandbox_id == sandbox_id:
+                del self._terminals[key]
+                if link.terminal is not None:
+                    link.terminal.detach()
+
     def _open_terminal(self, effect: OpenTerminal) -> None:
         request = effect.request
         key = (PaneId(request.pane_id), request.generation)
@@ -486,7 +506,7 @@ class Driver:
         older = self._terminals.pop(key, None)
         if older is not None and older.terminal is not None:
             older.terminal.detach()
-        link = self._terminals[key] = _TerminalLink()
+        link = self._terminals[key] = _TerminalLink(effect.sandbox_id)
 
         def deliver(event: TerminalEvent) -> None:
             self._terminal_event(key, link, event)

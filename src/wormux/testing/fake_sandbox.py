@@ -39,7 +39,7 @@ from wormux.protocol.agent_link import (
     TerminalInfo,
     Welcome,
 )
-from wormux.sandbox.port import Lost, Provider, Sandbox, SandboxEvent, Terminal, TerminalEvent
+from wormux.sandbox.port import Frozen, Lost, Provider, Sandbox, SandboxEvent, Terminal, TerminalEvent
 
 _FLOOD = b"x" * 50 + b"\r\n"
 
@@ -52,6 +52,7 @@ class FakeWorld:
     def __init__(self) -> None:
         self.agents: dict[SandboxId, FakeAgent] = {}
         """Those that are awake."""
+        self.frozen: dict[SandboxId, FakeAgent] = {}
         self.known: set[SandboxId] = set()
         self.starts = 0
         """How many agents were ever started."""
@@ -64,6 +65,10 @@ class FakeWorld:
         self._last_pid += 1
         return self._last_pid
 
+    def thaw(self, sandbox_id: SandboxId) -> None:
+        if sandbox_id in self.frozen:
+            self.agents[sandbox_id] = self.frozen.pop(sandbox_id)
+
 
 class FakeProvider(Provider):
     """One server's hold on a `FakeWorld`."""
@@ -75,6 +80,10 @@ class FakeProvider(Provider):
         self._links: dict[SandboxId, FakeSandbox] = {}
         self._locks: weakref.WeakValueDictionary[SandboxId, asyncio.Lock] = weakref.WeakValueDictionary()
 
+    @property
+    def cannot_freeze(self) -> str | None:
+        return None
+
     async def start(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> Sandbox:
         async with self._lock(sandbox_id):
             await self._world.starts_held.wait()
@@ -82,6 +91,7 @@ class FakeProvider(Provider):
             if self._world.refuse_starts is not None:
                 raise SandboxError(self._world.refuse_starts)
             self._world.known.add(sandbox_id)
+            self._world.thaw(sandbox_id)
             if sandbox_id not in self._world.agents:
                 self._world.starts += 1
                 self._world.agents[sandbox_id] = FakeAgent(self._world, sandbox_id)
@@ -90,10 +100,12 @@ class FakeProvider(Provider):
     async def find(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> Sandbox | None:
         async with self._lock(sandbox_id):
             await asyncio.sleep(0)
+            self._world.thaw(sandbox_id)
             return self._link(sandbox_id, deliver) if sandbox_id in self._world.agents else None
 
     async def destroy(self, sandbox_id: SandboxId) -> None:
         async with self._lock(sandbox_id):
+            self._world.thaw(sandbox_id)
             if sandbox_id in self._world.agents:
                 self._world.agents[sandbox_id].stop()
             self._world.known.discard(sandbox_id)
@@ -212,6 +224,15 @@ class FakeAgent:
             pty.release()
         for link in self.links:
             link.post(Stopped(), last=True)
+        self.links.clear()
+
+    def freeze(self) -> None:
+        """Have it stand still, with all its terminals."""
+        self._world.frozen[self._sandbox_id] = self._world.agents.pop(self._sandbox_id)
+        for pty in self.ptys.values():
+            pty.let_go()
+        for link in self.links:
+            link.post(Frozen(), last=True)
         self.links.clear()
 
     def open(self, request: Open, out: Outbox[TerminalEvent]) -> FakePty | None:
@@ -335,6 +356,12 @@ class FakePty:
         """Break the link of whoever is attached."""
         if self._out is not None:
             self._out.post(lost, last=True)
+            self._out = None
+
+    def let_go(self) -> None:
+        """Nobody is attached any more."""
+        if self._out is not None:
+            self._out.silence()
             self._out = None
 
     def release(self) -> None:
@@ -468,6 +495,14 @@ class FakeSandbox(Sandbox):
             self.events.post(Refused(f"{self._agent.busy} runs."))
         else:
             self._agent.stop()
+
+    def freeze(self, *, force: bool) -> None:
+        if self.events.is_over:
+            return
+        if self._agent.busy is not None and not force:
+            self.events.post(Refused(f"{self._agent.busy} runs."))
+        else:
+            self._agent.freeze()
 
     def close_terminal(self, pane_id: PaneId) -> None:
         if not self.events.is_over:

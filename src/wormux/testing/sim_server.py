@@ -167,6 +167,9 @@ class SimServer:
                 self._ask_provider(effect)
             case e.StopSandbox(sandbox_id, force):
                 self._stop(sandbox_id, force=force)
+            case e.FreezeSandbox(sandbox_id):
+                refused = i.SandboxInput(sandbox_id, Refused("Simulated sandboxes cannot be frozen."))
+                self._around.lanes.lane("driver").post(lambda: self.step(refused))
             case e.Save(save_id, change):
                 self.saves += 1
                 self._around.lanes.lane("store").post(lambda: self._save(e.Save(save_id, change)))
