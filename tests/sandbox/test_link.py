@@ -50,8 +50,9 @@ from wormux.protocol.agent_link import (
 from wormux.sandbox import link as link_module
 from wormux.sandbox import wire as wire_module
 from wormux.sandbox.life import Life
-from wormux.sandbox.link import AgentMissing, ControlLink
+from wormux.sandbox.link import AgentMissing, ControlLink, Outside
 from wormux.sandbox.port import Lost, SandboxEvent, TerminalEvent
+from wormux.sandbox.wire import dial_path
 from wormux.testing.sandbox_conformance import Events, Pane, ignore, open_request
 
 ENDED = Ended(Exit(code=0), 0, {})
@@ -97,7 +98,7 @@ async def rigged(path: Path, life_of: Callable[[int], Life] = Life, backlog: int
 
     async with ScriptedAgent.at(path, backlog) as agent:
         events: Events[SandboxEvent] = Events()
-        connect = asyncio.create_task(ControlLink.connect(path, watched, events, ignore))
+        connect = asyncio.create_task(ControlLink.connect(Outside(dial_path(path), watched), events, ignore))
         peer = await agent.accept("control")
         peer.send(WELCOME)
         control = await connect
@@ -542,11 +543,11 @@ async def test_forgetting_goes_over_the_control_link_when_the_panes_is_gone(path
 
 async def test_nobody_listening_is_no_agent(path: Path) -> None:
     with pytest.raises(AgentMissing):
-        await ControlLink.connect(path, Life, ignore, ignore)
+        await ControlLink.connect(Outside(dial_path(path), Life), ignore, ignore)
     async with ScriptedAgent.at(path):
         pass
     with pytest.raises(AgentMissing):
-        await ControlLink.connect(path, Life, ignore, ignore)
+        await ControlLink.connect(Outside(dial_path(path), Life), ignore, ignore)
 
 
 @pytest.mark.parametrize(
@@ -562,7 +563,7 @@ async def test_a_strange_welcome_is_an_error(
 ) -> None:
     events: Events[SandboxEvent] = Events()
     async with ScriptedAgent.at(path) as agent:
-        connect = asyncio.create_task(ControlLink.connect(path, Life, events, ignore))
+        connect = asyncio.create_task(ControlLink.connect(Outside(dial_path(path), Life), events, ignore))
         peer = await agent.accept("control")
         peer.send(*answer)
         with pytest.raises(error, match=sentence):
@@ -573,7 +574,7 @@ async def test_a_strange_welcome_is_an_error(
 
 async def test_an_agent_that_hangs_up_is_no_agent(path: Path) -> None:
     async with ScriptedAgent.at(path) as agent:
-        connect = asyncio.create_task(ControlLink.connect(path, Life, ignore, ignore))
+        connect = asyncio.create_task(ControlLink.connect(Outside(dial_path(path), Life), ignore, ignore))
         (await agent.accept("control")).close()
         with pytest.raises(AgentMissing):
             await connect
@@ -583,7 +584,7 @@ async def test_a_mute_agent_is_an_error(path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(link_module, "OPEN_WITHIN_S", 0.01)
     async with ScriptedAgent.at(path):
         with pytest.raises(SandboxError, match="did not answer within"):
-            await ControlLink.connect(path, Life, ignore, ignore)
+            await ControlLink.connect(Outside(dial_path(path), Life), ignore, ignore)
 
 
 async def test_what_follows_the_welcome_at_once_comes_after_the_link_is_known(path: Path) -> None:
@@ -595,7 +596,9 @@ async def test_what_follows_the_welcome_at_once_comes_after_the_link_is_known(pa
         async def connect() -> None:
             known.append(
                 await ControlLink.connect(
-                    path, lambda _: life, lambda event: heard.append((event, len(known))), ignore
+                    Outside(dial_path(path), lambda _: life),
+                    lambda event: heard.append((event, len(known))),
+                    ignore,
                 )
             )
 

@@ -16,6 +16,7 @@ from wormux.errors import SandboxError
 from wormux.ids import SandboxId
 from wormux.limits import AGENT_NOTES_BYTES
 from wormux.protocol.agent_link import Stopped
+from wormux.sandbox import agent_provider as agent_provider_module
 from wormux.sandbox import link as link_module
 from wormux.sandbox import local as local_module
 from wormux.sandbox.local import LocalProvider
@@ -212,7 +213,7 @@ class TestLocalProvider(SandboxConformance):
             for path in default_runtime_dir(self.data_dir).iterdir():
                 path.unlink()
             with monkeypatch.context() as patch:
-                patch.setattr(local_module, "_DIES_WITHIN_S", 0.05)
+                patch.setattr(agent_provider_module, "DIES_WITHIN_S", 0.05)
                 with pytest.raises(SandboxError, match="its socket is gone"):
                     await provider.start(BOX, ignore)
             assert _runs(sandbox.welcome.pid)

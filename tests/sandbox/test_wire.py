@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 
 from wormux.protocol.agent_link import Hello
-from wormux.sandbox.wire import Wire
+from wormux.sandbox.wire import Wire, dial_path
 from wormux.testing.sandbox_conformance import ignore
 
 
@@ -21,7 +21,7 @@ async def test_a_listener_that_dies_at_once_costs_no_other_files_descriptor(tmp_
         listener.bind(str(path))
         listener.listen(100)
         broken: list[str | None] = []
-        wires = [Wire(path, ignore, broken.append) for _ in range(20)]
+        wires = [Wire(dial_path(path), ignore, broken.append) for _ in range(20)]
         for wire in wires:
             wire.send(Hello("pane"))
         for _ in range(steps):

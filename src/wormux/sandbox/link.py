@@ -7,9 +7,9 @@ delivered from inside a call of the owner; what happens comes from the event loo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import Enum, auto
-from pathlib import Path
 
 from wormux.errors import LinkError, SandboxError
 from wormux.ids import PaneId
@@ -33,6 +33,8 @@ from wormux.protocol.agent_link import (
     Ended,
     Foreground,
     Forget,
+    Freezable,
+    Freeze,
     Hello,
     Input,
     InputAck,
@@ -49,11 +51,24 @@ from wormux.protocol.agent_link import (
     Welcome,
 )
 from wormux.sandbox.life import Life
-from wormux.sandbox.port import Lost, Sandbox, SandboxEvent, Terminal, TerminalEvent
-from wormux.sandbox.wire import Wire
+from wormux.sandbox.port import Frozen, Lost, Sandbox, SandboxEvent, Terminal, TerminalEvent
+from wormux.sandbox.wire import Dial, Wire
 
 _LAST_EVENTS_WITHIN_S = 1.0
 """How long `Stopped` waits for the last events of the terminals, which come on links of their own."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What a link needs to know of its sandbox from outside of it."""
+
+    dial: Dial
+    life_of: Callable[[int], Life]
+    """The life of the agent; called with the process at the other end of a link, as far as the kernel knows it."""
+    freeze: Callable[[], Awaitable[None]] | None = None
+    """Has every process in it stand still, the agent included. Raises `SandboxError`: then they go on."""
+    explain: Callable[[Lost], Awaitable[Lost]] | None = None
+    """Says more of why it was lost, where that is known."""
 
 
 class _Stand(Enum):
@@ -72,7 +87,7 @@ class PaneLink(Terminal):
     def __init__(
         self,
         control: ControlLink,
-        path: Path,
+        dial: Dial,
         request: Open | Attach,
         deliver: Callable[[TerminalEvent], None],
     ) -> None:
@@ -86,7 +101,7 @@ class PaneLink(Terminal):
         self._watching: Callable[[], None] | None = None
         """Ends the watch over the agent's life, while held."""
         self._explaining: asyncio.Task[None] | None = None
-        self._wire = Wire(path, self._received, self._broken)
+        self._wire = Wire(dial, self._received, self._broken)
         self._wire.send(Hello("pane"))
         self._wire.send(request)
         self._deadline = asyncio.get_running_loop().call_later(OPEN_WITHIN_S, self._unanswered)
@@ -262,15 +277,13 @@ class ControlLink(Sandbox):
 
     def __init__(
         self,
-        path: Path,
-        life_of: Callable[[int], Life],
+        outside: Outside,
         deliver: Callable[[SandboxEvent], None],
         on_over: Callable[[ControlLink], None],
     ) -> None:
         self.life: Life | None = None
         """Of the agent; known since its welcome."""
-        self._path = path
-        self._life_of = life_of
+        self._outside = outside
         self._deliver = deliver
         self._on_over = on_over
         self._held: list[SandboxEvent] | None = []
@@ -279,25 +292,24 @@ class ControlLink(Sandbox):
         self._is_stopped = False
         self._deadline: asyncio.TimerHandle | None = None
         self._explaining: asyncio.Task[None] | None = None
+        self._freezing: asyncio.Task[None] | None = None
         self._panes: set[PaneLink] = set()
         self._loop = asyncio.get_running_loop()
         self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
-        self._wire = Wire(path, self._received, self._broken)
+        self._wire = Wire(outside.dial, self._received, self._broken)
         self._wire.send(Hello("control"))
 
     @classmethod
     async def connect(
         cls,
-        path: Path,
-        life_of: Callable[[int], Life],
+        outside: Outside,
         deliver: Callable[[SandboxEvent], None],
         on_over: Callable[[ControlLink], None],
     ) -> ControlLink:
-        """Link up with the agent that listens at `path`. `life_of` gives the life of the process with this pid;
-        `on_over` is called once, when the link is of no more use.
+        """Link up with the agent. `on_over` is called once, when the link is of no more use.
 
         Raises `AgentMissing`, and `SandboxError` for an agent that does not answer as it must."""
-        link = cls(path, life_of, deliver, on_over)
+        link = cls(outside, deliver, on_over)
         try:
             async with asyncio.timeout(OPEN_WITHIN_S):
                 link.welcome = await link._welcomed
@@ -312,7 +324,7 @@ class ControlLink(Sandbox):
 
     async def look_again(self) -> None:
         """Bring `welcome` up to date, by asking on a link of its own. Raises as `connect` does."""
-        other = await ControlLink.connect(self._path, self._life_of, _nobody, lambda _: None)
+        other = await ControlLink.connect(self._outside, _nobody, lambda _: None)
         self.welcome = other.welcome
         other.detach()
 
@@ -330,7 +342,7 @@ class ControlLink(Sandbox):
         await self._over.wait()
 
     def terminal(self, request: Open | Attach, deliver: Callable[[TerminalEvent], None]) -> Terminal:
-        pane = PaneLink(self, self._path, request, deliver)
+        pane = PaneLink(self, self._outside.dial, request, deliver)
         self._panes.add(pane)
         return pane
 
@@ -340,8 +352,15 @@ class ControlLink(Sandbox):
             self._set_deadline(STOP_WITHIN_S, self._unstopped)
 
     def freeze(self, *, force: bool) -> None:
-        if not self._over.is_set() and not self._is_stopped:
-            self._loop.call_soon(self._give, Refused("Sandboxes of this kind cannot be frozen."))
+        if self._over.is_set() or self._is_stopped:
+            return
+        if self._outside.freeze is None:
+            self._refuse("Sandboxes of this kind cannot be frozen.")
+        elif not self.welcome.freezes:
+            self._refuse("This sandbox was started by an older version of Wormux and cannot be frozen.")
+        else:
+            self.send(Freeze(force))
+            self._set_deadline(STOP_WITHIN_S, self._unstopped)
 
     def close_terminal(self, pane_id: PaneId) -> None:
         self.send(Close(pane_id))
@@ -362,7 +381,10 @@ class ControlLink(Sandbox):
 
     async def explain(self) -> Lost:
         """Why a link to this agent broke."""
-        return await self.life.explain() if self.life is not None else Lost("The link to the sandbox broke.")
+        if self.life is None:
+            return Lost("The link to the sandbox broke.")
+        lost = await self.life.explain()
+        return lost if self._outside.explain is None else await self._outside.explain(lost)
 
     def pane_done(self, pane: PaneLink) -> None:
         """A terminal's last event is on its way to its owner, or none is wanted."""
@@ -378,6 +400,9 @@ class ControlLink(Sandbox):
         elif isinstance(message, Refused) and self._deadline is not None and not self._is_stopped:
             self._set_deadline(None)
             self._give(message)
+        elif isinstance(message, Freezable) and self._deadline is not None and self._freezing is None:
+            self._set_deadline(None)
+            self._freezing = self._loop.create_task(self._freeze())
         elif isinstance(message, Stopped) and self._deadline is not None and not self._is_stopped:
             self._is_stopped = True
             self._set_deadline(_LAST_EVENTS_WITHIN_S if self._panes else 0, self._all_stopped)
@@ -397,7 +422,7 @@ class ControlLink(Sandbox):
                 "End its shells, so that a new one can start."
             )
         else:
-            self.life = self._life_of(self._wire.peer_pid or message.pid)
+            self.life = self._outside.life_of(self._wire.peer_pid or message.pid)
             self._welcomed.set_result(message)
             return
         self._wire.abort()
@@ -416,6 +441,24 @@ class ControlLink(Sandbox):
             self._last(Lost(sentence))
         else:
             self._explaining = self._loop.create_task(self._explain())
+
+    async def _freeze(self) -> None:
+        assert self._outside.freeze is not None
+        try:
+            await self._outside.freeze()
+        except SandboxError as error:
+            self._give(Refused(str(error)))
+            return
+        finally:
+            self._freezing = None
+        if not self._over.is_set():
+            for pane in tuple(self._panes):
+                pane.detach()
+            self._wire.finish()
+            self._last(Frozen())
+
+    def _refuse(self, reason: str) -> None:
+        self._loop.call_soon(self._give, Refused(reason))
 
     async def _explain(self) -> None:
         lost = await self.explain()

@@ -12,26 +12,22 @@ import re
 import shutil
 import signal
 import sys
-import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from wormux.errors import SandboxError
 from wormux.ids import SandboxId
 from wormux.limits import AGENT_NOTES_BYTES, SPARE_AGENT_AFTER_S, WAKE_WITHIN_S
+from wormux.sandbox.agent_provider import DIES_WITHIN_S, SANDBOX_ID, AgentProvider
 from wormux.sandbox.life import Life
-from wormux.sandbox.link import AgentMissing, ControlLink
-from wormux.sandbox.port import Provider, Sandbox, SandboxEvent
 from wormux.sandbox.processes import descendants, start_time
 from wormux.sandbox.runtime_dir import default_runtime_dir, prepare_runtime_dir, socket_path
 from wormux.sandbox.settings import ProviderSettings
 from wormux.sandbox.spare import SpareAgent
+from wormux.sandbox.wire import Dial, dial_path
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LEAVES_WITHIN_S = 5.0
 """An agent that answers no more has this long to end before it is killed."""
-_DIES_WITHIN_S = 2.0
-"""Between an agent's last sign of life, or the signal that kills it, and the news of its death."""
 _KILL_AGAIN_S = 0.01
 _RECORD = "agent.pid"
 _NOTES = "agent.log"
@@ -39,7 +35,7 @@ _LAST_WORDS_BYTES = 4096
 _LAST_WORDS_CHARS = 200
 
 
-class LocalProvider(Provider):
+class LocalProvider(AgentProvider):
     """Keeps each sandbox in a directory of its own below `data_dir`. Raises `SetupError`."""
 
     name = "local"
@@ -54,6 +50,7 @@ class LocalProvider(Provider):
     ) -> None:
         """`runtime_dir` is where sockets lie. `python` runs the agents. `env` is the agents' environment, the server's
         own by default; `WORMUX_*` is left out of it."""
+        super().__init__()
         data_dir = settings.data_dir
         self._sandboxes_dir = data_dir.absolute() / "sandboxes"
         self._runtime_dir = runtime_dir or default_runtime_dir(data_dir)
@@ -61,9 +58,6 @@ class LocalProvider(Provider):
         self._busy_ignore = settings.busy_ignore
         environment = os.environ if env is None else env
         self._env = {name: value for name, value in environment.items() if not name.startswith("WORMUX_")}
-        self._locks: weakref.WeakValueDictionary[SandboxId, asyncio.Lock] = weakref.WeakValueDictionary()
-        self._links: dict[SandboxId, ControlLink] = {}
-        self._lives: dict[SandboxId, Life] = {}
         self._spare: SpareAgent | None = None
         self._spare_timer: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -73,30 +67,15 @@ class LocalProvider(Provider):
     def cannot_freeze(self) -> str | None:
         return "Local sandboxes cannot be frozen."
 
-    async def start(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> Sandbox:
-        async with self._lock(sandbox_id):
-            link = await self._linked(sandbox_id, deliver)
-            if link is None:
-                await self._end_leftover(sandbox_id)
-                await self._spawn(sandbox_id)
-                link = await self._connect(sandbox_id, deliver)
-            return link
+    def dial(self, sandbox_id: SandboxId) -> Dial:
+        return dial_path(self._socket(sandbox_id))
 
-    async def find(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> Sandbox | None:
-        async with self._lock(sandbox_id):
-            return await self._linked(sandbox_id, deliver)
-
-    async def destroy(self, sandbox_id: SandboxId) -> None:
-        async with self._lock(sandbox_id):
-            with contextlib.suppress(SandboxError):
-                await self._force_sleep(sandbox_id)
-            await self._end_leftover(sandbox_id)
-            self._lives.pop(sandbox_id, None)
-            try:
-                self._socket(sandbox_id).unlink(missing_ok=True)
-                await asyncio.to_thread(_remove, self._directory(sandbox_id))
-            except OSError as error:
-                raise SandboxError(f"The sandbox's files cannot be removed: {error.strerror}.") from error
+    async def remove(self, sandbox_id: SandboxId) -> None:
+        try:
+            self._socket(sandbox_id).unlink(missing_ok=True)
+            await asyncio.to_thread(_remove, self._directory(sandbox_id))
+        except OSError as error:
+            raise SandboxError(f"The sandbox's files cannot be removed: {error.strerror}.") from error
 
     async def list(self) -> tuple[SandboxId, ...]:
         try:
@@ -105,26 +84,17 @@ class LocalProvider(Provider):
             return ()
         except OSError as error:
             raise SandboxError(f"The sandboxes cannot be listed: {error.strerror}.") from error
-        return tuple(SandboxId(name) for name in names if _ID.fullmatch(name))
+        return tuple(SandboxId(name) for name in names if SANDBOX_ID.fullmatch(name))
 
     async def aclose(self) -> None:
-        for link in tuple(self._links.values()):
-            link.detach()
         self._is_closed = True
         if self._spare_timer is not None:
             self._spare_timer.cancel()
         if self._spare is not None:
             self._spare.discard()
-            await self._spare.life.wait(_DIES_WITHIN_S)
+            await self._spare.life.wait(DIES_WITHIN_S)
             self._spare.life.unwatch()
-        for life in self._lives.values():
-            life.unwatch()
-        self._lives.clear()
-
-    def _lock(self, sandbox_id: SandboxId) -> asyncio.Lock:
-        if not _ID.fullmatch(sandbox_id):
-            raise SandboxError("The sandbox's id is not a name that a sandbox can have.")
-        return self._locks.setdefault(sandbox_id, asyncio.Lock())
+        await super().aclose()
 
     def _directory(self, sandbox_id: SandboxId) -> Path:
         return self._sandboxes_dir / sandbox_id
@@ -132,55 +102,7 @@ class LocalProvider(Provider):
     def _socket(self, sandbox_id: SandboxId) -> Path:
         return socket_path(self._runtime_dir, sandbox_id)
 
-    async def _linked(
-        self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]
-    ) -> ControlLink | None:
-        """The link to the agent that runs, if one does."""
-        while (link := self._links.get(sandbox_id)) is not None:
-            if not link.is_ending:
-                await self._look_again(link)
-            if not link.is_ending:
-                link.deliver_to(deliver)
-                return link
-            await link.wait_over()
-        try:
-            return await self._connect(sandbox_id, deliver)
-        except AgentMissing:
-            return None
-
-    async def _look_again(self, link: ControlLink) -> None:
-        """Afterwards its welcome is fresh, or it is ending."""
-        try:
-            await link.look_again()
-        except AgentMissing:
-            try:
-                async with asyncio.timeout(_DIES_WITHIN_S):
-                    await link.wait_over()
-            except TimeoutError:
-                raise SandboxError("The agent lives, but nobody can reach it: its socket is gone.") from None
-
-    async def _connect(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> ControlLink:
-        def life_of(pid: int) -> Life:
-            life = self._lives.get(sandbox_id)
-            return life if life is not None and life.pid == pid else self._watch(sandbox_id, Life(pid))
-
-        def on_over(link: ControlLink) -> None:
-            if self._links.get(sandbox_id) is link:
-                del self._links[sandbox_id]
-
-        link = await ControlLink.connect(self._socket(sandbox_id), life_of, deliver, on_over)
-        self._links[sandbox_id] = link
-        return link
-
-    def _watch(self, sandbox_id: SandboxId, life: Life) -> Life:
-        old = self._lives.pop(sandbox_id, None)
-        if old is not None:
-            old.unwatch()
-        self._lives[sandbox_id] = life
-        return life
-
-    async def _spawn(self, sandbox_id: SandboxId) -> None:
-        """Run a new agent and wait until it listens."""
+    async def launch(self, sandbox_id: SandboxId) -> None:
         directory = self._directory(sandbox_id)
         try:
             self._sandboxes_dir.mkdir(mode=0o700, exist_ok=True)
@@ -189,7 +111,7 @@ class LocalProvider(Provider):
         except OSError as error:
             raise SandboxError(f"The sandbox's directory cannot be made: {error.strerror}.") from error
         agent = self._assign(sandbox_id, directory)
-        life = self._watch(sandbox_id, agent.life)
+        life = self.watch(sandbox_id, agent.life)
         try:
             _record(directory, life.pid)
             await self._wait_ready(agent.ready, life, directory)
@@ -242,21 +164,13 @@ class LocalProvider(Provider):
             loop.remove_reader(ready)
         answer = os.read(ready, _LAST_WORDS_BYTES)
         if answer != b"ready\n":
-            await life.wait(_DIES_WITHIN_S)
+            await life.wait(DIES_WITHIN_S)
             reason = _presentable(answer) or _last_words(directory) or life.ended or ""
             raise SandboxError(f"The agent did not start. {reason}".strip())
 
-    async def _force_sleep(self, sandbox_id: SandboxId) -> None:
-        """Have the agent end everything and itself, if it answers."""
-        link = await self._linked(sandbox_id, lambda _: None)
-        if link is not None:
-            link.sleep(force=True)
-            await link.wait_over()
-
-    async def _end_leftover(self, sandbox_id: SandboxId) -> None:
-        """See to it that no agent runs that cannot be spoken to: one that is just ending may end, any other is
-        killed with all that it started."""
-        life = self._lives.get(sandbox_id)
+    async def end(self, sandbox_id: SandboxId) -> None:
+        """An agent that is just ending may end; any other is killed with all that it started."""
+        life = self.known_life(sandbox_id)
         if life is None or life.ended is not None:
             life = self._recorded_life(sandbox_id)
         if life is None or await life.wait(_LEAVES_WITHIN_S):
@@ -265,10 +179,10 @@ class LocalProvider(Provider):
         with contextlib.suppress(
             TimeoutError
         ):  # what the kernel holds in a call of its own ends when that returns
-            async with asyncio.timeout(_DIES_WITHIN_S):
+            async with asyncio.timeout(DIES_WITHIN_S):
                 await _kill_descendants(life.pid)
         life.send(signal.SIGKILL)
-        if not await life.wait(_DIES_WITHIN_S):
+        if not await life.wait(DIES_WITHIN_S):
             raise SandboxError("The agent does not answer and cannot be killed.")
 
     def _recorded_life(self, sandbox_id: SandboxId) -> Life | None:
@@ -280,7 +194,7 @@ class LocalProvider(Provider):
             return None
         if start_time(pid) != started:
             return None
-        life = self._watch(sandbox_id, Life(pid))
+        life = self.watch(sandbox_id, Life(pid))
         return life if start_time(pid) == started else None
 
 

@@ -8,12 +8,22 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+from wormux.errors import SandboxError
 from wormux.limits import OPEN_WITHIN_S
 from wormux.protocol.agent_link import Message, encode
 from wormux.sandbox.frame_buffer import FrameBuffer
 
+Dial = Callable[[socket.socket], None]
+"""Connects a non-blocking unix socket to an agent, once. Raises `OSError`, and `SandboxError` with the reason if what
+answers there is not the agent."""
+
 _CONNECT_AGAIN_S = 0.01
 """A full backlog empties as fast as the agent accepts; the caller has a deadline."""
+
+
+def dial_path(path: Path) -> Dial:
+    """To the socket of this name, which only the server can have put there."""
+    return lambda connection: connection.connect(str(path))
 
 
 class Wire(asyncio.BufferedProtocol):
@@ -21,7 +31,7 @@ class Wire(asyncio.BufferedProtocol):
     call; none comes after `abort`, `finish` or `linger`."""
 
     def __init__(
-        self, path: Path, on_message: Callable[[Message], None], on_broken: Callable[[str | None], None]
+        self, dial: Dial, on_message: Callable[[Message], None], on_broken: Callable[[str | None], None]
     ) -> None:
         """`on_broken` gets a sentence where the peer or the message is to blame, and None if the link just ended.
         It comes once, as the last callback."""
@@ -34,7 +44,7 @@ class Wire(asyncio.BufferedProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._peer_pid: int | None = None
-        self._connecting = self._loop.create_task(self._connect(path))
+        self._connecting = self._loop.create_task(self._connect(dial))
 
     @property
     def is_connected(self) -> bool:
@@ -99,13 +109,16 @@ class Wire(asyncio.BufferedProtocol):
         if self._deadline is None:
             self._deadline = self._loop.call_later(OPEN_WITHIN_S, self.abort)
 
-    async def _connect(self, path: Path) -> None:
+    async def _connect(self, dial: Dial) -> None:
         try:
-            connection = await _connect_socket(path)
+            connection = await _connect_socket(dial)
             self._peer_pid = _peer_pid(connection)
             # Nothing may be done to the transport before this returns, not even in `connection_made`: uvloop 0.23
             # then closes the socket's descriptor once more later, when it may be another file's.
             transport, _ = await self._loop.create_unix_connection(lambda: self, sock=connection)
+        except SandboxError as error:
+            self._break(str(error))
+            return
         except OSError:
             self._break(None)
             return
@@ -151,14 +164,14 @@ class Wire(asyncio.BufferedProtocol):
         self._break(None)
 
 
-async def _connect_socket(path: Path) -> socket.socket:
+async def _connect_socket(dial: Dial) -> socket.socket:
     """A unix socket is connected at once or not at all. asyncio's own way takes a full backlog for a success."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.setblocking(False)
         while True:
             try:
-                connection.connect(str(path))
+                dial(connection)
             except BlockingIOError:
                 await asyncio.sleep(_CONNECT_AGAIN_S)
             else:
