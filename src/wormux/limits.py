@@ -214,6 +214,15 @@ AGENT_FLUSH_S = 5.0
 """How long a stopping agent waits for its connections to take what they are owed."""
 AGENT_CHECK_S = 2.0
 """How often a quiet agent looks whether it is still wanted: is its data directory there, does a server come back."""
+AGENT_GAP_S = 5.0
+"""An agent that runs so much later than it asked for was not slow: it was frozen, or its machine was paused. Above any
+delay of a loaded machine that people would put up with."""
+SHELLS_SETTLE_WITHIN_S = 0.2
+"""How long a sandbox that is to sleep waits for shells that are just writing their prompts."""
+SHELLS_STOP_WITHIN_S = 0.5
+"""From SIGSTOP until shells at their prompts are seen stopped: they need no more than a turn of a loaded core."""
+OOM_KNOWN_WITHIN_S = 10.0
+"""From a kill for want of memory to the end of what was killed, which must give back all its memory first."""
 AGENT_LINGER_S = 60.0
 """An agent without living shells and without a server stays this long: a restarting server finds the end of its
 terminals, a fresh agent its first server."""
@@ -240,6 +249,12 @@ WAKE_WITHIN_S = 60.0
 SPARE_AGENT_AFTER_S = 0.2
 """After an agent was needed, the next one is loaded: late enough not to slow the shell that is just starting."""
 STOP_WITHIN_S = 15.0
+FREEZE_WITHIN_S = 2.0
+"""Until every process of a sandbox stands still: a tenth of a millisecond, but for what the kernel holds in a call."""
+GROUP_EMPTY_WITHIN_S = 2.0
+"""Until what was killed in a control group has left it."""
+GROUP_ABANDONED_S = 60.0
+"""An empty control group of this age was left behind: a new one gets its first process at once."""
 SHORT_LIVED_S = 2.0
 """A shell that ended sooner after its start is held as `exited`: its message must stay readable."""
 DEFAULT_IDLE_TIMEOUT_S = 600.0
@@ -251,6 +266,46 @@ BUSY_AGAIN_S = 5.0
 SUSPENDED_S = 30.0
 """If so much time passed that the server did not see, its machine was suspended: idle time begins anew."""
 LEASE_S = 7 * 24 * 3600
+
+# --- Isolated sandboxes ------------------------------------------------------------------------------------
+
+SANDBOX_TMP_BYTES = 1024 * MIB
+"""Of files in the /tmp of an isolated sandbox, which is memory: what a large build puts there, and no more."""
+SANDBOX_SHM_BYTES = 64 * MIB
+"""Of shared memory by name, likewise; what container engines give."""
+ISOLATED_PROCESSES = 1024
+"""In an isolated sandbox, threads included, unless it is told otherwise: a parallel build or a browser, and a program
+that forks without end stops before the machine does."""
+ISOLATED_OPEN_FILES = 16384
+"""Of each process of an isolated sandbox, unless it is told otherwise: a busy server's."""
+ISOLATION_TRIED_WITHIN_S = 20.0
+"""Trying out isolation at the start: a hundred times what it takes."""
+
+# --- Cloudflare sandboxes ----------------------------------------------------------------------------------
+
+CLOUDFLARE_KEPT_BYTES = 256 * KIB
+"""What such a sandbox keeps of each terminal's output, and sends again on every connect; as much is remembered here,
+so that it is recognised."""
+CLOUDFLARE_OVERLAP_BYTES = 64
+"""Shorter, the end of what was seen and the beginning of what is kept may be alike by chance: a line of dashes."""
+CLOUDFLARE_FRAME_BYTES = 16 * MIB
+"""The largest frame that is taken from there: more drops the connection there as well."""
+CLOUDFLARE_HELD_BYTES = 8 * MIB
+"""Read ahead while a terminal is held: half of what makes its link deaf. Past it the link is let go of, and taken up
+again later, less what was written meanwhile."""
+CLOUDFLARE_DEAF_AFTER_S = 10.0
+"""Input that nothing follows for so long is reason to look whether the link is deaf: few programs that are typed to
+say nothing for longer, and a look costs one connect."""
+CLOUDFLARE_PONG_WITHIN_S = 5.0
+"""How long a link that is looked at may take to answer a ping."""
+CLOUDFLARE_SLEEPS_WITHIN_S = 0.5
+"""Between the first and the last socket that a sandbox closes as it falls asleep."""
+CLOUDFLARE_QUIET_S = 0.1
+"""A fresh shell that has written something and then nothing for so long is at its prompt."""
+CLOUDFLARE_MESSAGE_CHARS = 200
+"""Of a message from the sandbox, shown in the pane."""
+CLOUDFLARE_SAVE_EVERY_S = 1.0
+"""How often the end of a terminal's output is stored, while it writes: 256 KiB, in a fifth of a millisecond."""
 
 # --- Store -------------------------------------------------------------------------------------------------
 
@@ -306,5 +361,7 @@ assert LINK_UNSENT_BYTES + AGENT_DRAIN_BYTES <= AGENT_LOG_BYTES
 assert CHECKPOINT_AFTER_BYTES + LINK_UNSENT_BYTES <= AGENT_UNSAVED_BYTES < AGENT_LOG_BYTES
 assert STOP_GRACE_S + AGENT_FLUSH_S < STOP_WITHIN_S
 assert BUSY_LOOK_AFTER_S <= BUSY_POLL_S
+assert CLOUDFLARE_HELD_BYTES + CLOUDFLARE_KEPT_BYTES < CLOUDFLARE_FRAME_BYTES
+assert LINK_INPUT_BYTES < CLOUDFLARE_FRAME_BYTES
 assert QUIET_UPDATE_EVERY_S > UPDATE_EVERY_S
 assert SENT_REPORT_BYTES <= FLOW_RESUME_BYTES

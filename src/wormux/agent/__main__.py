@@ -1,5 +1,8 @@
 """Starts the agent of one sandbox: `python -m wormux.agent --socket PATH --data-dir DIR`.
 
+Who starts it may hand over what it cannot reach from inside: a socket that listens already (`--listen-fd`, instead of
+`--socket`) and the kernel's counter of kills for want of memory (`--oom-fd`).
+
 Writes `ready` and a newline to the descriptor `--ready-fd` once the socket can be connected to. A start that fails
 writes one sentence there and to stderr instead, and exits with 1.
 """
@@ -17,9 +20,11 @@ from pathlib import Path
 from wormux.agent.agent import Agent, Options, names_to_ignore
 from wormux.agent.listener import CannotListen, Listener
 from wormux.agent.loop import Loop
-from wormux.limits import AGENT_CHECK_S, AGENT_LINGER_S, ORPHAN_S, SERVER_GONE_WAIT_S
+from wormux.agent.oom import open_counter
+from wormux.limits import AGENT_CHECK_S, AGENT_GAP_S, AGENT_LINGER_S, ORPHAN_S, SERVER_GONE_WAIT_S
 
 _TIMES = {
+    "gap-s": AGENT_GAP_S,
     "linger-s": AGENT_LINGER_S,
     "orphan-s": ORPHAN_S,
     "check-s": AGENT_CHECK_S,
@@ -49,11 +54,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="wormux-agent", description="Keeps the terminals of one sandbox.")
-    parser.add_argument("--socket", type=Path, required=True, help="where to listen")
+    listener = parser.add_mutually_exclusive_group(required=True)
+    listener.add_argument("--socket", type=Path, help="where to listen")
+    listener.add_argument(
+        "--listen-fd", type=int, help="a unix socket that listens already, to be taken over"
+    )
     parser.add_argument(
         "--data-dir", type=Path, required=True, help="the agent ends when this directory is gone"
     )
     parser.add_argument("--ready-fd", type=int, help="a descriptor that is told when the agent listens")
+    parser.add_argument(
+        "--oom-fd", type=int, help="memory.events or memory.oom_control of the sandbox, to be read"
+    )
     parser.add_argument(
         "--busy-ignore",
         action="append",
@@ -74,7 +86,10 @@ def _start(options: argparse.Namespace) -> Agent:
     data_dir = options.data_dir.absolute()
     if not data_dir.is_dir():
         raise CannotListen(f"There is no data directory: {data_dir}")
-    listener = Listener(options.socket.absolute())
+    if options.listen_fd is None:
+        listener = Listener.at(options.socket.absolute())
+    else:
+        listener = Listener.inherited(options.listen_fd)
     os.chdir("/")  # Keeps no file system busy.
     settings = Options(
         data_dir,
@@ -83,8 +98,9 @@ def _start(options: argparse.Namespace) -> Agent:
         orphan_s=options.orphan_s,
         check_s=options.check_s,
         server_wait_s=options.server_wait_s,
+        oom_counter=open_counter() if options.oom_fd is None else options.oom_fd,
     )
-    return Agent(Loop(), listener, settings)
+    return Agent(Loop(options.gap_s), listener, settings)
 
 
 def _become_subreaper() -> None:

@@ -1,7 +1,8 @@
 """The agent: its terminals, its connections, and what the server asks of them.
 
 One process per sandbox and one thread. Reading order: `__main__` starts it, `connection` carries frames, `terminal` is
-a pty with its shell (`spawn`, `log`, `inputs`, `prompt`), `lookout` says who is busy (`processes`), `ending` stops it.
+a pty with its shell (`spawn`, `log`, `inputs`, `prompt`), `lookout` says who is busy (`processes`), `standstill`
+whether it may be stopped, `ending` stops it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from wormux.agent import standstill
 from wormux.agent.connection import Connection
 from wormux.agent.ending import Ending
 from wormux.agent.listener import Listener
 from wormux.agent.lookout import Lookout
 from wormux.agent.loop import EVENT_READ, Loop
+from wormux.agent.oom import OomCounter
 from wormux.agent.processes import BUSY_IGNORE
 from wormux.agent.spawn import CannotStart
 from wormux.agent.terminal import Terminal
@@ -43,6 +46,8 @@ from wormux.protocol.agent_link import (
     Busy,
     Close,
     Forget,
+    Freezable,
+    Freeze,
     Hello,
     Input,
     Message,
@@ -64,6 +69,8 @@ class Options:
     orphan_s: float = ORPHAN_S
     check_s: float = AGENT_CHECK_S
     server_wait_s: float = SERVER_GONE_WAIT_S
+    oom_counter: int | None = None
+    """A descriptor of the kernel's, as `oom` reads it."""
 
 
 class Agent:
@@ -88,13 +95,16 @@ class Agent:
         """When the last connection or shell ended."""
         self._complaints = 0
         self._data_dir = os.open(options.data_dir, os.O_RDONLY)
+        self._oom = OomCounter(options.oom_counter, loop.time)
         self._lookout = Lookout(
             loop,
             living=self._living,
             ending=lambda: [terminal for terminal in self._leaving if terminal.exit is None],
             ignore=options.busy_ignore,
             on_busy=self._on_busy,
+            on_look=self._oom.look,
         )
+        loop.on_gap = self._on_gap
         loop.on_signal(signal.SIGCHLD, self._reap)
         loop.on_signal(signal.SIGTERM, self._on_terminate)
 
@@ -163,7 +173,8 @@ class Agent:
             connection.close_when_sent()
         elif message.role == "control":
             terminals = tuple(terminal.info for terminal in self._terminals.values())
-            connection.note(Welcome(VERSION, os.getpid(), terminals, self._lookout.busy.sentence))
+            busy = self._lookout.busy.sentence
+            connection.note(Welcome(VERSION, os.getpid(), terminals, busy, freezes=True))
             connection.note(self._lookout.busy)
             connection.on_progress = self._step
 
@@ -272,6 +283,9 @@ class Agent:
         if isinstance(message, Sleep):
             self._sleep(connection, message.force)
             return
+        if isinstance(message, Freeze):
+            connection.note(self._may_freeze(message.force))
+            return
         if not isinstance(message, (Close, Forget)) or message.pane_id is None:
             raise _unexpected(message)
         terminal = self._terminals.get(message.pane_id)
@@ -279,16 +293,40 @@ class Agent:
             self._let_go(terminal)
 
     def _sleep(self, connection: Connection, force: bool) -> None:
-        """Decided and begun in one step: nothing can start in between."""
+        """Decided and begun in one step: nothing can start in between.
+
+        By force, what was written to a terminal and not read yet is lost with the program that should have read it,
+        and was acknowledged: nobody can tell which of its bytes a program that is killed has read.
+        """
         if self._ending is None:
-            seen = self._lookout.look()
-            if seen.sentence is not None and not force:
-                connection.note(seen)
-                connection.note(Refused(f"The sandbox is busy: {seen.sentence}."))
-                return
+            if not force:
+                self._hear_panes()
+                hindrance = standstill.stop(self._lookout, self._living())
+                if hindrance is not None:
+                    if self._lookout.busy.sentence is not None:
+                        connection.note(self._lookout.busy)
+                    connection.note(Refused(f"The sandbox is busy: {hindrance}."))
+                    return
             self._end(asleep=True)
         if self._ending is not None:
             self._ending.askers.append(connection)
+
+    def _may_freeze(self, force: bool) -> Freezable | Refused:
+        """Nobody is stopped for it: whoever asked freezes everything a moment later, and sends no input meanwhile; what
+        a shell does by itself goes on after the thaw."""
+        if self._ending is not None:
+            return Refused("The sandbox is going to sleep.")
+        if not force:
+            self._hear_panes()
+            hindrance = standstill.hindrance(self._lookout, self._living())
+            if hindrance is not None:
+                return Refused(f"The sandbox is busy: {hindrance}.")
+        return Freezable()
+
+    def _hear_panes(self) -> None:
+        """What the server typed before it asked counts, though it came on other connections."""
+        for connection in tuple(self._panes):
+            connection.hear()
 
     def _on_busy(self, seen: Busy) -> None:
         for connection in tuple(self._controls):
@@ -310,6 +348,8 @@ class Agent:
             if pid == 0:
                 break
             if pid in shells:
+                was_killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+                shells[pid].oom = was_killed and self._ending is None and self._oom.rose()
                 shells[pid].reaped(status)
         self._lookout.activity()
         self._step()
@@ -324,6 +364,11 @@ class Agent:
 
     def _on_terminate(self) -> None:
         self._end(asleep=False)
+
+    def _on_gap(self) -> None:
+        """The agent was frozen, or its machine. Its connections may have been closed meanwhile, and those who had them
+        get all the time again to come back."""
+        self._alone_since = self._loop.time()
 
     def _check(self) -> None:
         """Is the agent still wanted? Looked at for as long as it lives."""

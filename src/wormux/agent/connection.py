@@ -114,6 +114,11 @@ class Connection:
         else:
             self._watch()
 
+    def hear(self) -> None:
+        """Take now what has come, rather than when its turn comes."""
+        if not (self.closed or self._ends_when_sent or self.is_behind):
+            self._receive()
+
     def close_when_sent(self) -> None:
         """Say what is to be said, read nothing more, and close."""
         self._ends_when_sent = True

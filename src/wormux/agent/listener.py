@@ -1,7 +1,8 @@
 """The agent's socket: where it lies, that nobody else has it, and who may connect.
 
 A living agent's socket is never taken; one whose agent died is replaced. Only the agent's own user and root are let
-in, whatever the permissions of the path say.
+in, whatever the permissions of the path say. An inherited socket was made by whoever started the agent, who also says
+with its path who may connect.
 """
 
 from __future__ import annotations
@@ -27,19 +28,43 @@ class CannotListen(Exception):
 
 
 class Listener:
-    """A listening unix socket, non-blocking. Creating one raises `CannotListen`."""
+    """A listening unix socket, non-blocking, and whom it lets in."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, listening: socket.socket, path: Path | None) -> None:
+        """`path` is the agent's to remove; None for a socket that it inherited."""
+        self.socket = listening
+        self._path = path
+        self._file = path.stat() if path else None
+        self._allowed = (os.getuid(), 0, None) if path else None
+
+    @classmethod
+    def at(cls, path: Path) -> Listener:
+        """Make the socket. Raises `CannotListen`."""
         if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
             raise CannotListen(f"The path of the socket is longer than {SOCKET_PATH_BYTES} bytes: {path}")
-        self._path = path
         try:
             _make_private(path.parent)
             with _locked(path.parent):
-                self.socket = _bind(path)
-            self._file = path.stat()
+                return cls(_bind(path), path)
         except OSError as error:
             raise CannotListen(f"The socket {path} cannot be made: {error.strerror}.") from error
+
+    @classmethod
+    def inherited(cls, descriptor: int) -> Listener:
+        """Take a socket that listens already. Raises `CannotListen`."""
+        try:
+            listening = socket.socket(fileno=descriptor)
+        except OSError as error:
+            raise CannotListen(f"Descriptor {descriptor} is no socket: {error.strerror}.") from error
+        listens = listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        if listening.family != socket.AF_UNIX or listening.type != socket.SOCK_STREAM or not listens:
+            raise CannotListen(f"Descriptor {descriptor} is no unix stream socket that listens.")
+        if not os.fsencode(listening.getsockname()).startswith(b"/"):
+            # Without permissions of a directory to protect it, anybody could connect.
+            raise CannotListen(f"The socket {descriptor} is bound to no absolute path.")
+        os.set_inheritable(descriptor, False)
+        listening.setblocking(False)
+        return cls(listening, None)
 
     def accept(self) -> socket.socket | None:
         """The next connection of a permitted user; None if there is none. Raises `OSError` for want of resources."""
@@ -47,7 +72,10 @@ class Listener:
             peer, _ = self.socket.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return None
-        if peer_uid(peer) in (os.getuid(), 0, None):
+        # On an inherited socket every peer is let in: its path lies in a directory that only the server can enter and
+        # that is not visible from inside the sandbox, so whoever connects is the server. Its uid would say nothing: in
+        # a user namespace, everybody from outside is the overflow uid.
+        if self._allowed is None or peer_uid(peer) in self._allowed:
             return peer
         peer.close()
         return None
@@ -55,6 +83,8 @@ class Listener:
     def remove(self) -> None:
         """Stop listening, and take the socket's file away if it is still ours."""
         self.socket.close()
+        if self._path is None or self._file is None:
+            return
         with contextlib.suppress(OSError):
             if os.path.samestat(self._path.stat(), self._file):
                 self._path.unlink()

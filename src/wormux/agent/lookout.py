@@ -26,6 +26,7 @@ class Lookout:
         ending: Callable[[], Collection[Terminal]],
         ignore: Iterable[str],
         on_busy: Callable[[Busy], None],
+        on_look: Callable[[], None] = lambda: None,
     ) -> None:
         self.busy = Busy(None)
         self.active_at = loop.time()
@@ -35,6 +36,7 @@ class Lookout:
         self._ending = ending
         self._ignore = tuple(ignore)
         self._on_busy = on_busy
+        self._on_look = on_look
         self._timer: Timer | None = None
         self._earliest = 0.0
         self._looked_at = 0.0
@@ -50,6 +52,7 @@ class Lookout:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._on_look()
         processes = family(os.getpid())
         for terminal in self._living():
             terminal.look(processes)
@@ -60,7 +63,8 @@ class Lookout:
         ]
         seen = busy(processes, shells, self._ignore)
         ended = self._loop.time()
-        self._earliest = ended + (ended - started) / BUSY_LOOK_SHARE
+        # No longer than that: the process may have stood still in the middle.
+        self._earliest = ended + min(ended - started, BUSY_POLL_S) / BUSY_LOOK_SHARE
         if seen.sentence is not None or self.active_at > self._looked_at:
             self._look_after(BUSY_POLL_S)
         self._looked_at = started

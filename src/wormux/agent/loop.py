@@ -1,6 +1,9 @@
 """The event loop: descriptors, timers and signals of one thread. Knows nothing of terminals.
 
 A callback that fails is a bug of ours: it is reported on stderr and costs its descriptor, never the agent.
+
+The clock stands still while the process does: whoever is frozen, stopped or paused with its whole machine finds every
+timer as far away as before, instead of all of them due at once.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import time
 import traceback
 from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE
+
+from wormux.limits import AGENT_GAP_S
 
 __all__ = ["EVENT_READ", "EVENT_WRITE", "Loop", "Timer"]
 
@@ -39,9 +44,19 @@ class Timer:
 
 
 class Loop:
-    """Waits for what is watched and calls back, one at a time."""
+    """Waits for what is watched and calls back, one at a time.
 
-    def __init__(self) -> None:
+    A delay of more than `gap_s` that nothing here explains is a gap: the process stood still. `on_gap` is called after
+    each one.
+    """
+
+    def __init__(self, gap_s: float = AGENT_GAP_S) -> None:
+        self.on_gap: Callable[[], None] = lambda: None
+        self._gap_s = gap_s
+        self._gaps_s = 0.0
+        """All gaps together."""
+        self._seen_at = time.monotonic()
+        """When the process was last known to run."""
         self._selector = selectors.DefaultSelector()
         self._watched: dict[int, tuple[int, Ready]] = {}
         self._timers: list[Timer] = []
@@ -53,8 +68,8 @@ class Loop:
         self.watch(self._signal_reader, EVENT_READ, self._on_signals)
 
     def time(self) -> float:
-        """Seconds on the clock that timers run by."""
-        return time.monotonic()
+        """Seconds on the clock that timers run by, gaps left out."""
+        return time.monotonic() - self._gaps_s
 
     def watch(self, descriptor: int, events: int, ready: Ready) -> None:
         """Call `ready` whenever one of `events` holds; with no events, stop."""
@@ -97,8 +112,9 @@ class Loop:
 
     def run(self) -> None:
         """Wait and call back until `stop`."""
+        self._seen_at = time.monotonic()
         while self._running:
-            for key, events in self._selector.select(self._until_next_timer()):
+            for key, events in self._wait():
                 # A callback before this one may have ended the interest, or given the number to another file.
                 wanted, ready = self._watched.get(key.fd, _NOTHING)
                 if wanted & events and ready == key.data:
@@ -108,6 +124,23 @@ class Loop:
                         traceback.print_exc()
                         self.forget(key.fd)
             self._call_due()
+
+    def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """What has become ready, at the latest when a timer is due."""
+        self._look_for_gap(0)
+        timeout = self._until_next_timer()
+        ready = self._selector.select(timeout)
+        self._look_for_gap(timeout)
+        return ready
+
+    def _look_for_gap(self, expected_s: float | None) -> None:
+        """Since the last look no more than `expected_s` should have passed; None if nobody can say."""
+        now = time.monotonic()
+        late_s = 0.0 if expected_s is None else now - self._seen_at - expected_s
+        self._seen_at = now
+        if late_s > self._gap_s:
+            self._gaps_s += late_s
+            self.on_gap()
 
     def _call_due(self) -> None:
         now = self.time()

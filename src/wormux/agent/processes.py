@@ -60,6 +60,17 @@ def family(agent_pid: int) -> dict[int, Process]:
     return descendants(agent_pid, everyone)
 
 
+def state(pid: int) -> str:
+    """What `Process.state` is now for one process; empty if it is gone."""
+    if sys.platform != "linux":
+        return next((process.state for process in _from_ps() if process.pid == pid), "")
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123
+            return parse_stat(file.read()).state
+    except OSError:
+        return ""
+
+
 def descendants(root: int, processes: Iterable[Process]) -> dict[int, Process]:
     """The children of `root`, theirs, and so on, without the dead that nobody has reaped yet."""
     children: dict[int, list[Process]] = {}

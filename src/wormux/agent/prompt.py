@@ -7,7 +7,10 @@ typed before that would be echoed twice, or thrown away.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
+import struct
 import termios
 from dataclasses import dataclass
 
@@ -18,16 +21,19 @@ class _Calls:
 
     read: int
     wait: frozenset[int]
-    """wait4, waitid, rt_sigsuspend: a shell in one of them waits for a program."""
+    """wait4, waitid, rt_sigsuspend: a shell in one of them waits for a program. write, writev: it has yet to write what
+    it does next."""
 
 
-_GENERIC = _Calls(63, frozenset({260, 95, 133}))
+_GENERIC = _Calls(63, frozenset({260, 95, 133, 64, 66}))
 _CALLS = {
-    "x86_64": _Calls(0, frozenset({61, 247, 130})),
+    "x86_64": _Calls(0, frozenset({61, 247, 130, 1, 20})),
     "aarch64": _GENERIC,
     "riscv64": _GENERIC,
     "loongarch64": _GENERIC,
 }
+_TIOCGPTPEER = 0x5441
+"""Linux: opens the other side of a PTY, whatever names it has here; `termios` lacks it."""
 PROMPT_END = b"\x1b]133;B"
 """Written by shells with integration after their prompt: what follows is the person's."""
 SHELLS = frozenset({
@@ -102,6 +108,26 @@ def waits(master: int, pid: int, unknown: bool) -> bool:
     if edits_lines:
         return call not in calls.wait  # A program of the start-up files may share the shell's group.
     return call == calls.read and int(words[1], 16) == 0
+
+
+def unread(master: int) -> bool:
+    """Has the terminal input that its programs could read and have not? False if that cannot be asked."""
+    try:
+        slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # What was written may still be on its way to the line discipline: `poll` waits for that, FIONREAD does not.
+        poll = select.poll()
+        poll.register(slave, select.POLLIN)
+        if any(events & select.POLLIN for _, events in poll.poll(0)):
+            return True
+        (count,) = struct.unpack("i", fcntl.ioctl(slave, termios.FIONREAD, bytes(struct.calcsize("i"))))
+        return bool(count)
+    except OSError:
+        return False
+    finally:
+        os.close(slave)
 
 
 def _system_call(pid: int) -> list[bytes] | None:

@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 
-from wormux.agent import spawn
+from wormux.agent import prompt, spawn
 from wormux.agent.connection import Connection
 from wormux.agent.inputs import Inputs
 from wormux.agent.log import Log
@@ -68,6 +68,8 @@ class Terminal:
         """None until the terminal is over."""
         self.asleep = False
         """It is being ended by `Sleep`."""
+        self.oom = False
+        """The kernel killed its shell for want of memory."""
         self.connection: Connection | None = None
         self._loop = loop
         self._server_wait_s = server_wait_s
@@ -98,6 +100,11 @@ class Terminal:
     def info(self) -> TerminalInfo:
         """For `Welcome`."""
         return TerminalInfo(self.pane_id, self.generation, self._log.start, self._log.end, self.exit)
+
+    @property
+    def has_unread_input(self) -> bool:
+        """Something typed has not been read by a program: it waits here, or in the PTY."""
+        return self._inputs.head is not None or prompt.unread(self._master)
 
     def look(self, processes: Mapping[int, Process]) -> None:
         """Say what is in the foreground, if that changed."""
@@ -222,7 +229,9 @@ class Terminal:
             signal_name = _signal_name(os.WTERMSIG(wait_status))
         else:
             code = os.WEXITSTATUS(wait_status)
-        self.exit = Exit(code, signal_name, asleep=self.asleep, ran_s=round(self._ran_s, 3))
+        self.exit = Exit(
+            code=code, signal=signal_name, asleep=self.asleep, oom=self.oom, ran_s=round(self._ran_s, 3)
+        )
         self._say_ended()
         if self.connection is not None:
             self.connection.flush()
