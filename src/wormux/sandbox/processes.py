@@ -16,6 +16,12 @@ def start_time(pid: int) -> str | None:
     return fields[19] if fields is not None else None
 
 
+def state(pid: int) -> str | None:
+    """The kernel's letter for what it does: R runs, S sleeps, T stands still. None if there is none."""
+    fields = _stat(pid)
+    return fields[0] if fields is not None else None
+
+
 def descendants(pid: int) -> list[int]:
     """Its children, their children and so on, parents first; not those that have ended."""
     children: dict[int, list[int]] = {}
