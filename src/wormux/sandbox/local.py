@@ -30,7 +30,7 @@ _LEAVES_WITHIN_S = 5.0
 """An agent that answers no more has this long to end before it is killed."""
 _KILL_AGAIN_S = 0.01
 _RECORD = "agent.pid"
-_NOTES = "agent.log"
+NOTES = "agent.log"
 _LAST_WORDS_BYTES = 4096
 _LAST_WORDS_CHARS = 200
 
@@ -69,6 +69,13 @@ class LocalProvider(AgentProvider):
 
     def dial(self, sandbox_id: SandboxId) -> Dial:
         return dial_path(self._socket(sandbox_id))
+
+    def life_of(self, sandbox_id: SandboxId, peer_pid: int) -> Life:
+        """A socket that an agent inherited names the server which made it: the record knows the agent."""
+        life = self.known_life(sandbox_id)
+        if life is None or life.ended is not None:
+            life = self._recorded_life(sandbox_id)
+        return life or super().life_of(sandbox_id, peer_pid)
 
     async def remove(self, sandbox_id: SandboxId) -> None:
         try:
@@ -110,23 +117,30 @@ class LocalProvider(AgentProvider):
             _prepare_notes(directory)
         except OSError as error:
             raise SandboxError(f"The sandbox's directory cannot be made: {error.strerror}.") from error
-        agent = self._assign(sandbox_id, directory)
-        life = self.watch(sandbox_id, agent.life)
+        life, ready = await self._run_agent(sandbox_id, directory)
+        self.watch(sandbox_id, life)
         try:
             _record(directory, life.pid)
-            await self._wait_ready(agent.ready, life, directory)
+            await self._wait_ready(ready, life, directory)
         except BaseException:
             life.send(signal.SIGKILL)
             raise
         finally:
-            os.close(agent.ready)
+            os.close(ready)
             self._prepare_spare()
 
-    def _assign(self, sandbox_id: SandboxId, directory: Path) -> SpareAgent:
-        """An agent for this sandbox: the spare one if it lives, else a new one. Raises `SandboxError`."""
-        arguments = ["--socket", str(self._socket(sandbox_id)), "--data-dir", str(directory)]
-        arguments += [f"--busy-ignore={name}" for name in self._busy_ignore]
-        notes = directory / _NOTES
+    async def _run_agent(self, sandbox_id: SandboxId, directory: Path) -> tuple[Life, int]:
+        """A new agent, and the descriptor on which it says `ready` or what is wrong. Raises `SandboxError`."""
+        socket = ("--socket", str(self._socket(sandbox_id)))
+        agent = self._assign([*socket, *self._options(str(directory))], directory / NOTES)
+        return agent.life, agent.ready
+
+    def _options(self, data_dir: str) -> list[str]:
+        """The agent's, but for where it listens."""
+        return ["--data-dir", data_dir, *(f"--busy-ignore={name}" for name in self._busy_ignore)]
+
+    def _assign(self, arguments: list[str], notes: Path) -> SpareAgent:
+        """The spare agent if it lives, else a new one. Raises `SandboxError`."""
         spare, self._spare = self._spare, None
         if spare is not None:
             if spare.become(arguments, notes):
@@ -222,7 +236,7 @@ def _record(directory: Path, pid: int) -> None:
 
 def _prepare_notes(directory: Path) -> None:
     """Make the file for what the agent writes to stderr; an overlong one is set aside."""
-    path = directory / _NOTES
+    path = directory / NOTES
     with contextlib.suppress(FileNotFoundError):
         if path.stat().st_size > AGENT_NOTES_BYTES:
             path.replace(path.with_suffix(".old"))
@@ -232,7 +246,7 @@ def _prepare_notes(directory: Path) -> None:
 def _last_words(directory: Path) -> str:
     """The last line that the agent wrote to stderr."""
     try:
-        with (directory / _NOTES).open("rb") as file:
+        with (directory / NOTES).open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_WORDS_BYTES))
             return _presentable(file.read())
     except OSError:
