@@ -10,11 +10,13 @@
 from __future__ import annotations
 
 from .dying import DyingChecks
+from .freezing import FreezingChecks
 from .holding import HoldingChecks
 from .inputs import InputChecks
 from .kind import SandboxKind, needs
 from .kit import BOX, CLIENT, WITHIN_S, Events, Pane, ignore, open_request
 from .living import LivingChecks
+from .shells import ShellChecks
 from .sleeping import SleepingChecks
 from .terminals import TerminalChecks
 
@@ -33,6 +35,13 @@ __all__ = [
 
 
 class SandboxConformance(
-    LivingChecks, TerminalChecks, InputChecks, HoldingChecks, SleepingChecks, DyingChecks
+    LivingChecks,
+    TerminalChecks,
+    ShellChecks,
+    InputChecks,
+    HoldingChecks,
+    SleepingChecks,
+    FreezingChecks,
+    DyingChecks,
 ):
     """All checks. Needs pytest-asyncio, with `asyncio_mode = "auto"`."""

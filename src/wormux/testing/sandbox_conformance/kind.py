@@ -33,6 +33,7 @@ _WITHOUT = {
     "knows_busy": "what is busy is not known",
     "knows_deaths": "the death of what runs the terminals is not told apart from a cut",
     "knows_exits": "how a shell ended is not known",
+    "knows_foreground": "what runs in a terminal is not known",
     "sets_environment": "the environment of a shell cannot be chosen",
 }
 """Every ability that may be taken back, and what is so where it is."""
@@ -94,6 +95,8 @@ class SandboxKind:
     """`Lost.dead` is told where no process is left."""
     knows_exits: ClassVar[bool] = True
     """`Ended` comes by itself when a shell ends, with its code or signal."""
+    knows_foreground: ClassVar[bool] = True
+    """`Foreground` tells what runs in a terminal, and in which directory."""
     sets_environment: ClassVar[bool] = True
     """`Open.env` reaches the shell."""
 

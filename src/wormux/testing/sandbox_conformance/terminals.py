@@ -6,9 +6,10 @@ import asyncio
 
 from wormux.ids import PaneId
 from wormux.protocol.agent_link import Attach, Ended, InputAck, Open, Opened, Output, Refused, SizeMark
+from wormux.sandbox.port import Lost
 
 from .kind import SandboxKind, needs
-from .kit import CLIENT
+from .kit import BOX, CLIENT, ignore
 
 
 class TerminalChecks(SandboxKind):
@@ -40,17 +41,6 @@ class TerminalChecks(SandboxKind):
             before = pane.events.all[: pane.events.all.index(mark)]
             shown = sum(len(event.data) for event in before if isinstance(event, Output))
             assert mark.position == (await pane.opened()).position + shown
-
-    @needs("knows_exits")
-    async def test_a_shell_that_exits_says_how(self) -> None:
-        async with self.sandbox() as (_, sandbox, _):
-            pane = self.pane(sandbox)
-            pane.type(b"exit 7\n")
-            ended = await pane.events.next(Ended)
-            assert ended.exit.code == 7
-            assert ended.position == await pane.position()
-            assert ended.inputs == {CLIENT: pane.typed}
-            assert pane.events.all[-1] is ended
 
     @needs("knows_exits", "keeps_terminals", "keeps_output")
     async def test_an_ended_terminal_is_kept_until_it_is_forgotten(self) -> None:
@@ -141,3 +131,51 @@ class TerminalChecks(SandboxKind):
             pane.terminal.detach()
             sandbox.close_terminal(PaneId("pane-1"))
             await self.until_terminals(provider, lambda terminals: terminals == ())
+
+    @needs("keeps_terminals")
+    async def test_opening_the_same_generation_again_is_attaching(self) -> None:
+        async with self.sandbox() as (_, sandbox, _):
+            first = self.pane(sandbox)
+            pid = (await first.opened()).pid
+            second = self.pane(sandbox)
+            assert (await second.opened()).pid == pid
+            assert not (await first.events.next(Lost)).dead
+            second.type(b"echo al''ive\n")
+            await second.shows(b"alive")
+
+    @needs("keeps_terminals")
+    async def test_a_newer_generation_takes_the_place_of_an_older_one(self) -> None:
+        async with self.sandbox() as (provider, sandbox, _):
+            older = self.pane(sandbox)
+            await older.opened()
+            newer = self.pane(sandbox, self.open_request(generation=2))
+            await newer.opened()
+            await older.events.next(Lost)
+            await self.until_terminals(
+                provider, lambda terminals: [info.generation for info in terminals] == [2]
+            )
+            late = self.pane(sandbox, self.open_request(generation=1))
+            await late.events.next(Refused)
+            newer.type(b"echo al''ive\n")
+            await newer.shows(b"alive")
+
+    @needs("keeps_agents")
+    async def test_nothing_is_delivered_once_the_provider_was_closed(self) -> None:
+        async with self.sandbox() as (first, sandbox, events):
+            pane = self.pane(sandbox)
+            await pane.opened()
+            pane.type(b"echo hel''lo\n")
+            await pane.events.next(InputAck, lambda ack: ack.position == pane.typed)
+            await first.aclose()
+            heard = (len(events.all), len(pane.events.all))
+            second = self.make_provider()
+            found = await second.find(BOX, ignore)
+            assert found is not None
+            again = self.pane(found, Attach("pane-1", 1, 0), pane.typed)
+            await again.shows(b"hello")
+            again.type(b"exit\n")
+            await self.until_terminals(
+                second, lambda terminals: all(info.exit is not None for info in terminals)
+            )
+            assert (len(events.all), len(pane.events.all)) == heard
+            await second.aclose()
