@@ -235,6 +235,22 @@ AGENT_NOTES_BYTES = 64 * KIB
 SOCKET_PATH_BYTES = 107
 """The kernel's limit for the path of a unix socket (sun_path, less its final NUL)."""
 
+# --- Containers --------------------------------------------------------------------------------------------
+
+DAEMON_WITHIN_S = 30.0
+"""What is asked of the daemon that runs containers is done or given up by then; a start on a busy machine takes
+seconds."""
+CONTAINER_STOP_S = 5
+"""Between SIGTERM and SIGKILL for a container whose agent answers no more."""
+CONTAINER_ENDED_WITHIN_S = 1.0
+"""Between the death of a container's main process and the daemon's word on why; less than an operation on the sandbox
+waits for the end of its link."""
+CONTAINER_REMOVED_WITHIN_S = 0.5
+"""A container that was killed may be about to be removed: that is the better reason, if it comes this soon."""
+CONTAINER_LOOK_EVERY_S = 0.02
+BOOT_ORDER_BYTES = 64 * KIB
+"""What an agent in a container is told at its start."""
+
 # --- Opening, retrying, sleeping ---------------------------------------------------------------------------
 
 ATTEMPTS = 8
@@ -253,6 +269,10 @@ FREEZE_WITHIN_S = 2.0
 """Until every process of a sandbox stands still: a tenth of a millisecond, but for what the kernel holds in a call."""
 GROUP_EMPTY_WITHIN_S = 2.0
 """Until what was killed in a control group has left it."""
+SANDBOX_FILES_LEAST = 128
+SANDBOX_MEMORY_LEAST_BYTES = 64 * MIB
+SANDBOX_PROCESSES_LEAST = 8
+"""Limits of a sandbox below these would end its agent rather than what runs there."""
 GROUP_ABANDONED_S = 60.0
 """An empty control group of this age was left behind: a new one gets its first process at once."""
 SHORT_LIVED_S = 2.0
