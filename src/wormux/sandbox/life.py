@@ -28,7 +28,7 @@ class Life:
                 self._pidfd = os.pidfd_open(pid)
         if self._pidfd is not None:
             loop.add_reader(self._pidfd, self._exited)
-        elif _is_alive(pid):
+        elif is_alive(pid):
             threading.Thread(target=self._wait_for_child, daemon=True).start()
         else:
             self._ended.set_result("The agent ended.")
@@ -57,7 +57,7 @@ class Life:
 
     async def explain(self) -> Lost:
         """Why a link to it broke. The link's end may be seen a moment before the process's."""
-        if not await self.wait(DEATH_KNOWN_WITHIN_S) and not _is_alive(self.pid):
+        if not await self.wait(DEATH_KNOWN_WITHIN_S) and not is_alive(self.pid):
             self._end(None)  # there was nobody to tell
         if self.ended is not None:
             return Lost(self.ended, dead=True)
@@ -113,7 +113,8 @@ def _sentence(status: int | None) -> str:
         return f"The agent was killed by signal {-code}."
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """There is such a process, of whomever, if only until somebody has asked how it ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from wormux.errors import LinkError, SandboxError
@@ -422,9 +422,13 @@ class ControlLink(Sandbox):
                 "End its shells, so that a new one can start."
             )
         else:
-            self.life = self._outside.life_of(self._wire.peer_pid or message.pid)
-            self._welcomed.set_result(message)
-            return
+            try:
+                self.life = self._outside.life_of(self._wire.peer_pid or message.pid)
+            except SandboxError as unknown:
+                error = unknown
+            else:
+                self._welcomed.set_result(replace(message, pid=self.life.pid))  # as it is known out here
+                return
         self._wire.abort()
         self._welcomed.set_exception(error)
 

@@ -19,12 +19,32 @@ ProviderFactory = Callable[[ProviderSettings], Provider]
 
 
 def _local(settings: ProviderSettings) -> Provider:
+    if settings.isolation == "bubblewrap":
+        from wormux.sandbox.isolated import IsolatedProvider
+
+        return IsolatedProvider(settings)
     from wormux.sandbox.local import LocalProvider
 
     return LocalProvider(settings)
 
 
-_OURS: dict[str, ProviderFactory] = {"local": _local}
+def _cloudflare(settings: ProviderSettings) -> Provider:
+    from wormux.sandbox.cloudflare import CloudflareProvider
+
+    return CloudflareProvider(settings)
+
+
+def _container(settings: ProviderSettings) -> Provider:
+    try:
+        from wormux.sandbox.container import ContainerProvider
+    except ModuleNotFoundError as error:
+        raise SetupError(
+            f"Containers need the package {error.name}: install them with pip install 'wormux[container]'."
+        ) from error
+    return ContainerProvider(settings)
+
+
+_OURS: dict[str, ProviderFactory] = {"local": _local, "container": _container}
 
 
 def provider_names() -> tuple[str, ...]:
