@@ -60,15 +60,25 @@ def family(agent_pid: int) -> dict[int, Process]:
     return descendants(agent_pid, everyone)
 
 
-def state(pid: int) -> str:
-    """What `Process.state` is now for one process; empty if it is gone."""
+def threads(pid: int) -> list[tuple[str, ...]]:
+    """Of each living thread of a process, its state, as in `Process.state`, and what changes whenever it runs."""
     if sys.platform != "linux":
-        return next((process.state for process in _from_ps() if process.pid == pid), "")
+        return [(row.state,) for row in _from_ps() if row.pid == pid and row.state not in "ZX"]
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123
-            return parse_stat(file.read()).state
+        names = sorted(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208
     except OSError:
-        return ""
+        return []  # It ended meanwhile.
+    return [thread for name in names if (thread := _thread(pid, name))[0] not in "ZX"]
+
+
+def _thread(pid: int, name: str) -> tuple[str, ...]:
+    try:
+        with open(f"/proc/{pid}/task/{name}/status", "rb", buffering=0) as file:  # noqa: PTH123
+            rows = dict(line.split(b":\t", 1) for line in file.read().splitlines() if b":\t" in line)
+    except OSError:
+        return ("X",)
+    switches = (rows[b"voluntary_ctxt_switches"], rows[b"nonvoluntary_ctxt_switches"])
+    return (rows[b"State"][:1].decode(), name, *(count.decode() for count in switches))
 
 
 def descendants(root: int, processes: Iterable[Process]) -> dict[int, Process]:

@@ -23,11 +23,13 @@ class _Calls:
     wait: frozenset[int]
     """wait4, waitid, rt_sigsuspend: a shell in one of them waits for a program. write, writev: it has yet to write what
     it does next."""
+    lock: int
+    """futex: one thread waits for another."""
 
 
-_GENERIC = _Calls(63, frozenset({260, 95, 133, 64, 66}))
+_GENERIC = _Calls(63, frozenset({260, 95, 133, 64, 66}), 98)
 _CALLS = {
-    "x86_64": _Calls(0, frozenset({61, 247, 130, 1, 20})),
+    "x86_64": _Calls(0, frozenset({61, 247, 130, 1, 20}), 202),
     "aarch64": _GENERIC,
     "riscv64": _GENERIC,
     "loongarch64": _GENERIC,
@@ -40,6 +42,10 @@ SHELLS = frozenset({
     "ash", "bash", "csh", "dash", "elvish", "fish", "ksh", "mksh", "nu", "osh", "pwsh", "rbash", "sh", "tcsh",
     "xonsh", "yash", "zsh",
 })  # fmt: skip
+
+
+_KEYS_READ_ELSEWHERE = frozenset({"elvish", "pwsh"})
+"""Their first thread waits for another one at the prompt as well."""
 
 
 class PromptMark:
@@ -106,6 +112,8 @@ def waits(master: int, pid: int, unknown: bool) -> bool:
         return edits_lines or unknown
     call = int(words[0]) if len(words) > 1 else None
     if edits_lines:
+        if call == calls.lock:
+            return program(pid).name in _KEYS_READ_ELSEWHERE
         return call not in calls.wait  # A program of the start-up files may share the shell's group.
     return call == calls.read and int(words[1], 16) == 0
 

@@ -23,7 +23,6 @@ from wormux.limits import SHELLS_SETTLE_WITHIN_S, SHELLS_STOP_WITHIN_S
 _LOOK_EVERY_S = 0.001
 _ASLEEP = "SI"
 """States of a process that waits; macOS tells those apart that have waited for long."""
-_OVER = ("", "Z", "X")
 
 
 def hindrance(lookout: Lookout, terminals: Collection[Terminal]) -> str | None:
@@ -66,12 +65,16 @@ def _unrest(terminals: Collection[Terminal], states: str) -> str | None:
     for terminal in terminals:
         # Unread input first: a shell that wakes to read it is seen awake afterwards.
         is_unread = terminal.has_unread_input
-        state = processes.state(terminal.shell.pid)
-        if state in _OVER:
-            continue
+        threads = processes.threads(terminal.shell.pid)
+        if not threads:
+            continue  # It is over.
         if is_unread:
             return "a shell has not read yet what was typed"
-        if state not in states or terminal.shell.state().works:
+        # The same twice: at some moment in between all its threads were asleep at once, none to be woken by another.
+        is_still = all(state in states for state, *_ in threads) and threads == processes.threads(
+            terminal.shell.pid
+        )
+        if not is_still or terminal.shell.state().works:
             return "a shell is at work"
     return None
 
