@@ -27,7 +27,7 @@ class Rest(StrEnum):
     """Why a pane has no terminal, as far as that outlives the server."""
 
     LIVE = "live"
-    """It has one, or it is being opened: a starting server asks the agent."""
+    """It has one, or it is being opened, or it is frozen with its sandbox: a starting server asks the agent."""
     ASLEEP = "asleep"
     EXITED = "exited"
     FAILED = "failed"

@@ -42,6 +42,12 @@ def test_an_idle_sandbox_sleeps(world: HubWorld, client: SimClient) -> None:
     assert client.output(client.pane()).received.endswith(MODES_OFF)
 
 
+def test_the_time_counts_from_the_last_output_to_the_moment(world: HubWorld, client: SimClient) -> None:
+    world.live(client.pane()).print(b"half a second after its start")
+    world.advance(IDLE_S + 0.1)
+    assert status(client) == "asleep"
+
+
 @pytest.mark.parametrize("clock_stands_still", [True, False])
 def test_a_machine_that_was_suspended_does_not_sleep_on_waking(
     world: HubWorld, client: SimClient, clock_stands_still: bool

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.hub.test_machine import CLIENTS, HubMachine
+from tests.hub.test_machine import CLIENTS, SLEEP_MODES, HubMachine
 from wormux.protocol.agent_link import Exit
 
 WALKS = int(os.environ.get("WORMUX_WALKS", "150"))
@@ -89,7 +89,12 @@ NEED_NONE = {"start_server", "agent_dies_meanwhile"}
 def test_walk(seed: int) -> None:
     random = Random(seed)
     machine = HubMachine()
-    machine.begin(seed=seed, hold=random.random() < 0.5, ready_after_s=random.choice((0.0, 0.3)))
+    machine.begin(
+        seed=seed,
+        hold=random.random() < 0.5,
+        ready_after_s=random.choice((0.0, 0.3)),
+        sleep_mode=random.choice(SLEEP_MODES),
+    )
     names, weights = list(RULES), [weight for weight, _ in RULES.values()]
     for _ in range(random.randrange(5, STEPS)):
         (name,) = random.choices(names, weights)

@@ -47,7 +47,7 @@ class TestFakeProvider(FakeKind):
             assert not (await pane.events.next(Lost)).dead
             assert not (await events.next(Lost)).dead
             again = await provider.find(BOX, ignore)
-            assert again is not None
+            assert isinstance(again, Sandbox)
             assert [info.pane_id for info in again.welcome.terminals] == ["pane-1"]
 
 

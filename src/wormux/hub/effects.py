@@ -47,7 +47,7 @@ class WakeSandbox:
 
 @dataclass(frozen=True, slots=True)
 class FindSandbox:
-    """Answered by `SandboxAwake`, `SandboxMissing` or `SandboxFailed`."""
+    """Answered by `SandboxAwake`, `SandboxFrozen`, `SandboxMissing` or `SandboxFailed`."""
 
     sandbox_id: SandboxId
     provider: str

@@ -148,7 +148,9 @@ class Hub:
         before = self._world.now
         unseen_s = (moment.wall_ms - before.wall_ms) / 1000 - (moment.mono_s - before.mono_s)
         due_s = self._timer_at_s
-        late_s = moment.mono_s - due_s if due_s is not None and due_s != _NEVER_SET else 0.0
+        late_s = 0.0
+        if due_s is not None and due_s != _NEVER_SET:
+            late_s = moment.mono_s - max(due_s, before.mono_s)  # it may have been due when it was set
         return max(unseen_s, late_s) > SUSPENDED_S
 
     def _finish(self) -> list[Effect]:
@@ -257,7 +259,10 @@ class Hub:
             raise Refusal(ErrorCode.BAD_MESSAGE, "Wait for the state before asking for anything.")
         elif isinstance(request, m.SessionSleep):
             session = self._world.session(request.session_id)
-            if self._sandboxes.sleep(session, connection.id, request.ref, force=request.force):
+            asleep = self._sandboxes.sleep(
+                session, connection.id, request.ref, force=request.force, for_good=request.stop
+            )
+            if asleep:
                 self._announcer.grant(connection, request.ref, None)
             else:
                 self._count_unanswered(connection)
@@ -354,6 +359,7 @@ class Hub:
             case link.Opened() if not opened:
                 self._terminals.opened(pane, event)
                 self._sandboxes.active(session)
+                self._sandboxes.settle(session)
             case link.Refused(reason=reason, gone=gone) if not opened:
                 self._terminals.refused(pane, reason, gone=gone)
                 self._sandboxes.settle(session)
@@ -368,6 +374,10 @@ class Hub:
                 client_id = self._world.client_of(key)
                 if client_id is not None:
                     self._typing.taken(pane, client_id, position)
+            case i.InputUncertain(client_key=key, position=position) if opened:
+                client_id = self._world.client_of(key)
+                if client_id is not None:
+                    self._typing.uncertain(pane, client_id, position)
             case link.Foreground() if opened:
                 self._terminals.foreground(pane, event)
             case link.Ended() if opened:
@@ -437,6 +447,8 @@ class Hub:
                 self._sandboxes.refused(session, reason)
             case link.Stopped() if session.phase in runs:
                 self._sandboxes.stopped(session)
+            case i.SandboxFrozen() if session.phase in (*runs, SandboxPhase.FINDING):
+                self._sandboxes.frozen(session)
             case _:
                 pass  # it answers what is over
 
@@ -479,6 +491,8 @@ class Hub:
                 self._sandboxes.show_sleeps_at(world.sessions[subject])
             case Wait.LEASE if subject in world.sessions:
                 self._announcer.sessions_changed()
+            case Wait.DEEPEN if subject in world.sessions:
+                self._sandboxes.deepen(world.sessions[subject])
             case Wait.DESTROY if subject in world.destroying:
                 session = world.destroying[subject]
                 world.effects.append(DestroySandbox(session.sandbox_id, session.provider))

@@ -75,12 +75,31 @@ class TerminalLost:
 
 
 @dataclass(frozen=True, slots=True)
+class InputUncertain:
+    """What of this client's input before `position` is in flight may have been taken or not: nobody will know."""
+
+    client_key: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class TerminalInput:
     """Something about one terminal. An event of an old generation changes nothing."""
 
     pane_id: PaneId
     generation: int
-    event: Opened | Refused | Output | SizeMark | Ready | InputAck | Foreground | Ended | TerminalLost
+    event: (
+        Opened
+        | Refused
+        | Output
+        | SizeMark
+        | Ready
+        | InputAck
+        | InputUncertain
+        | Foreground
+        | Ended
+        | TerminalLost
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +139,8 @@ class SandboxLost:
 
 @dataclass(frozen=True, slots=True)
 class SandboxFrozen:
-    """It sleeps, and its terminals may outlast that. Nothing more comes of them until they are attached to again."""
+    """It sleeps, or was found asleep, and its terminals may outlast that. Nothing more comes of them until they are
+    attached to again."""
 
 
 @dataclass(frozen=True, slots=True)

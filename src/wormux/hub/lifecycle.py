@@ -30,6 +30,8 @@ class PaneEvent(StrEnum):
     GAVE_UP = "gave up"
     """The last attempt of a round failed."""
     SLEPT = "slept"
+    FROZEN = "frozen"
+    """It sleeps, and its terminal with it: it may be as it was once the sandbox wakes."""
     LOST = "lost"
     """The terminal is gone, or out of reach, and nobody asked for that."""
     ENDED = "ended"
@@ -43,10 +45,12 @@ PANE_TABLE: dict[PanePhase, dict[PaneEvent, PanePhase]] = {
         PaneEvent.ATTEMPT_FAILED: PanePhase.DISCONNECTED,
         PaneEvent.GAVE_UP: PanePhase.FAILED,
         PaneEvent.SLEPT: PanePhase.ASLEEP,
+        PaneEvent.FROZEN: PanePhase.ASLEEP,
         PaneEvent.ENDED: PanePhase.EXITED,
     },
     PanePhase.CONNECTED: {
         PaneEvent.SLEPT: PanePhase.ASLEEP,
+        PaneEvent.FROZEN: PanePhase.ASLEEP,
         PaneEvent.LOST: PanePhase.DISCONNECTED,
         PaneEvent.ENDED: PanePhase.EXITED,
     },
@@ -57,6 +61,7 @@ PANE_TABLE: dict[PanePhase, dict[PaneEvent, PanePhase]] = {
         PaneEvent.ATTEMPT_FAILED: PanePhase.DISCONNECTED,
         PaneEvent.GAVE_UP: PanePhase.FAILED,
         PaneEvent.SLEPT: PanePhase.ASLEEP,
+        PaneEvent.FROZEN: PanePhase.ASLEEP,
         PaneEvent.ENDED: PanePhase.EXITED,
     },
     PanePhase.DISCONNECTED: {
@@ -66,6 +71,7 @@ PANE_TABLE: dict[PanePhase, dict[PaneEvent, PanePhase]] = {
         PaneEvent.ATTEMPT_FAILED: PanePhase.DISCONNECTED,
         PaneEvent.GAVE_UP: PanePhase.FAILED,
         PaneEvent.SLEPT: PanePhase.ASLEEP,
+        PaneEvent.FROZEN: PanePhase.ASLEEP,
         PaneEvent.ENDED: PanePhase.EXITED,
     },
     PanePhase.FAILED: {PaneEvent.WOKEN: PanePhase.WAKING, PaneEvent.SLEPT: PanePhase.ASLEEP},
@@ -99,6 +105,8 @@ class SandboxEvent(StrEnum):
     STOP = "stop"
     REFUSED = "refused"
     STOPPED = "stopped"
+    FROZEN = "frozen"
+    """It sleeps with all that it has in memory."""
 
 
 SANDBOX_TABLE: dict[SandboxPhase, dict[SandboxEvent, SandboxPhase]] = {
@@ -111,6 +119,7 @@ SANDBOX_TABLE: dict[SandboxPhase, dict[SandboxEvent, SandboxPhase]] = {
     SandboxPhase.FINDING: {
         SandboxEvent.AWAKE: SandboxPhase.AWAKE,
         SandboxEvent.MISSING: SandboxPhase.ASLEEP,
+        SandboxEvent.FROZEN: SandboxPhase.ASLEEP,
         SandboxEvent.FAILED: SandboxPhase.FAILED,
     },
     SandboxPhase.WAKING: {
@@ -119,11 +128,13 @@ SANDBOX_TABLE: dict[SandboxPhase, dict[SandboxEvent, SandboxPhase]] = {
     },
     SandboxPhase.AWAKE: {
         SandboxEvent.STOP: SandboxPhase.STOPPING,
+        SandboxEvent.FROZEN: SandboxPhase.ASLEEP,
         SandboxEvent.LOST: SandboxPhase.FAILED,
     },
     SandboxPhase.STOPPING: {
         SandboxEvent.REFUSED: SandboxPhase.AWAKE,
         SandboxEvent.STOPPED: SandboxPhase.ASLEEP,
+        SandboxEvent.FROZEN: SandboxPhase.ASLEEP,
         SandboxEvent.LOST: SandboxPhase.FAILED,
     },
     SandboxPhase.FAILED: {SandboxEvent.WAKE: SandboxPhase.WAKING, SandboxEvent.FIND: SandboxPhase.FINDING},

@@ -195,8 +195,8 @@ class Pane:
         """Take the step that `event` means; the live terminal comes and goes here, and nowhere else."""
         self.phase = next_pane_phase(self.phase, event)
         self.terminal = terminal
-        if event in (PaneEvent.SLEPT, PaneEvent.LOST, PaneEvent.ENDED):
-            self.slept = event == PaneEvent.SLEPT
+        if event in (PaneEvent.SLEPT, PaneEvent.FROZEN, PaneEvent.LOST, PaneEvent.ENDED):
+            self.slept = event in (PaneEvent.SLEPT, PaneEvent.FROZEN)
 
     @property
     def connected(self) -> bool:
@@ -239,6 +239,8 @@ class Pane:
         """As it is stored, with this mark."""
         rests = {PanePhase.ASLEEP: Rest.ASLEEP, PanePhase.EXITED: Rest.EXITED, PanePhase.FAILED: Rest.FAILED}
         rest = rests.get(self.phase, Rest.LIVE)
+        if rest == Rest.ASLEEP and self.surviving:
+            rest = Rest.LIVE
         if rest == Rest.LIVE and 0 < self.generation == self.over_generation:
             # The next terminal is wanted, and not asked for yet: nothing to attach to.
             rest = Rest.ASLEEP if self.slept else Rest.EXITED if self.exit is not None else Rest.LIVE

@@ -9,7 +9,7 @@ from __future__ import annotations
 from wormux.errors import ErrorCode, Refusal
 from wormux.hub.announcer import Announcer
 from wormux.hub.backoff import retry_delay_s
-from wormux.hub.effects import CloseTerminal, FindSandbox, StopSandbox, WakeSandbox
+from wormux.hub.effects import CloseTerminal, FindSandbox, FreezeSandbox, StopSandbox, WakeSandbox
 from wormux.hub.lifecycle import PaneEvent, PanePhase, SandboxEvent, SandboxPhase
 from wormux.hub.pane import Attempt, Pane
 from wormux.hub.saver import Saver
@@ -24,6 +24,8 @@ from wormux.limits import BUSY_AGAIN_S, COMMAND_CHARS, REASON_CHARS, RETRY_FLOOR
 from wormux.protocol.agent_link import Busy, Welcome
 
 _RESTS = (SandboxPhase.NEW, SandboxPhase.ASLEEP, SandboxPhase.FAILED)
+_WITH_IT = (PanePhase.STARTING, PanePhase.CONNECTED, PanePhase.WAKING, PanePhase.DISCONNECTED)
+"""Panes that fall asleep when their sandbox freezes: they have a terminal in it, may have one, or are to get one."""
 
 
 class Sandboxes:
@@ -44,6 +46,7 @@ class Sandboxes:
         """Somebody typed in a pane, or asked to wake it: bring it back, unless that is under way."""
         if pane.connected or pane.closing:
             return
+        self._call_off_deepening(self._world.sessions[pane.session_id])
         if pane.phase in (PanePhase.STARTING, PanePhase.WAKING) and pane.woken:
             return
         if pane.phase != PanePhase.DISCONNECTED and pane.attempt is None:
@@ -73,7 +76,8 @@ class Sandboxes:
         self._serve(session)
 
     def look_for(self, session: Session) -> None:
-        """The server has started: does the sandbox still run?"""
+        """The server has started: does the sandbox still run? One that is frozen goes on: only its agent knows how far
+        its terminals have read."""
         for pane in self._world.panes_of(session.id):
             if pane.phase == PanePhase.WAKING:
                 self._begin(pane)
@@ -134,6 +138,10 @@ class Sandboxes:
         session.move(SandboxEvent.AWAKE)
         session.failures = 0
         self._active(session)
+        session.frozen = False
+        if not session.deepening:
+            session.asleep_since_ms = 0
+        self._world.timers.cancel(Wait.DEEPEN, session.id)
         self._note_busy(session, Busy(welcome.busy))
         held = set()
         for info in welcome.terminals:
@@ -158,6 +166,7 @@ class Sandboxes:
         self._saver.touch_session(session.id)
         self._announcer.sessions_changed()
         self._serve(session)
+        self._deepen_if_due(session)
 
     def missing(self, session: Session) -> None:
         """It was looked for, and does not run."""
@@ -183,6 +192,8 @@ class Sandboxes:
     def failed(self, session: Session, reason: str) -> None:
         """It could not be started, or asked."""
         session.move(SandboxEvent.FAILED)
+        session.deepening = False
+        self._answer_sleepers(session, Refusal(ErrorCode.SANDBOX_FAILED, reason[:REASON_CHARS]))
         for pane in self._world.panes_of(session.id):
             if pane.attempt is not None:
                 self._terminals.attempt_failed(pane, reason)
@@ -198,7 +209,7 @@ class Sandboxes:
     def lost(self, session: Session, reason: str) -> None:
         """The link to an awake sandbox broke; those of its terminals say so themselves."""
         session.move(SandboxEvent.LOST)
-        session.stopped = False
+        session.stopped = session.deepening = False
         session.shown_sleeps_at_ms = None
         self._note_busy(session, Busy(None))
         refusal = Refusal(ErrorCode.SANDBOX_FAILED, reason[:REASON_CHARS])
@@ -266,8 +277,15 @@ class Sandboxes:
         session.shown_sleeps_at_ms = now.wall_ms + round(1000 * (at_s - now.mono_s))
         self._announcer.sessions_changed(quiet=True)
 
-    def sleep(self, session: Session, connection_id: ConnectionId, ref: str | None, *, force: bool) -> bool:
-        """Somebody asks for sleep now. True: it sleeps already. False: the answer follows. Raises `Refusal`."""
+    def sleep(
+        self, session: Session, connection_id: ConnectionId, ref: str | None, *, force: bool, for_good: bool
+    ) -> bool:
+        """Somebody asks for sleep now; `for_good` ends the processes whatever the sleep mode. True: it sleeps already.
+        False: the answer follows. Raises `Refusal`."""
+        if for_good and session.phase == SandboxPhase.ASLEEP and session.frozen:
+            self.deepen(session, force=force)
+            session.sleep_requests.append((connection_id, ref))
+            return False
         if session.phase in (SandboxPhase.ASLEEP, SandboxPhase.NEW):
             return True
         if session.phase not in (SandboxPhase.AWAKE, SandboxPhase.STOPPING):
@@ -277,7 +295,7 @@ class Sandboxes:
         if session.phase == SandboxPhase.AWAKE:
             if session.busy is not None and not force:
                 raise Refusal(ErrorCode.BUSY, _busy_message(session.busy))
-            self._stop(session, force=force)
+            self._stop(session, force=force, for_good=for_good)
         session.sleep_requests.append((connection_id, ref))
         return False
 
@@ -300,8 +318,61 @@ class Sandboxes:
         session.stopped = True
         self.settle(session)
 
+    def frozen(self, session: Session) -> None:
+        """It stands still, and its terminals with it."""
+        session.move(SandboxEvent.FROZEN)
+        session.frozen = True
+        session.asleep_since_ms = self._world.now.wall_ms
+        self._note_busy(session, Busy(None))
+        self._answer_sleepers(session, None)
+        panes = self._world.panes_of(session.id)
+        wanted = [pane for pane in panes if pane.woken or pane.queue]
+        for pane in panes:
+            waits = pane.woken and pane.attempt is not None and pane.attempt.generation is None
+            if pane.phase in _WITH_IT and not waits:
+                self._terminals.frozen(pane)
+        self.watch_frozen(session)
+        self._saver.touch_session(session.id)
+        self._announcer.sessions_changed()
+        for pane in wanted:
+            if pane.attempt is None:
+                self.key(pane)
+        self._serve(session)
+
+    def watch_frozen(self, session: Session) -> None:
+        """When a frozen sandbox gives its memory back."""
+        settings = self._world.settings
+        if session.frozen and settings.sleep_mode == "freeze-then-stop" and settings.stop_after_s is not None:
+            self._world.timers.set(Wait.DEEPEN, session.id, self._world.now.mono_s + settings.stop_after_s)
+
+    def deepen(self, session: Session, *, force: bool = False) -> None:
+        """Stop what is frozen: it goes on for a moment, so that nothing of its last words is lost."""
+        if session.phase == SandboxPhase.ASLEEP and session.frozen:
+            session.deepening = True
+            session.deepen_force = force
+            self._wake(session)
+
+    def _call_off_deepening(self, session: Session) -> None:
+        """Somebody types: it is wanted."""
+        if session.deepening:
+            session.deepening = False
+            self._answer_sleepers(session, Refusal(ErrorCode.BUSY, "Somebody typed in it; try again."))
+
+    def _deepen_if_due(self, session: Session) -> None:
+        """Once all its terminals are here again, or are known to be gone."""
+        panes = self._world.panes_of(session.id)
+        if (
+            not session.deepening
+            or session.phase != SandboxPhase.AWAKE
+            or any(pane.attempt for pane in panes)
+        ):
+            return
+        session.deepening = False
+        self._stop(session, force=session.deepen_force, for_good=True)
+
     def settle(self, session: Session) -> None:
-        """A terminal ended or was lost: if it was the last of a sandbox that stopped, that sleeps now."""
+        """A terminal came, ended or was lost: if it was the last of a sandbox that stopped, that sleeps now."""
+        self._deepen_if_due(session)
         if session.phase != SandboxPhase.STOPPING or not session.stopped:
             return
         panes = self._world.panes_of(session.id)
@@ -309,6 +380,7 @@ class Sandboxes:
             return
         session.stopped = False
         session.move(SandboxEvent.STOPPED)
+        session.asleep_since_ms = 0
         self._note_busy(session, Busy(None))
         self._answer_sleepers(session, None)
         self._saver.touch_session(session.id)
@@ -336,11 +408,14 @@ class Sandboxes:
         else:
             self._world.timers.cancel(Wait.LEASE, session.id)
 
-    def _stop(self, session: Session, *, force: bool) -> None:
+    def _stop(self, session: Session, *, force: bool, for_good: bool = False) -> None:
         session.move(SandboxEvent.STOP)
         session.stopped = False
         session.shown_sleeps_at_ms = None
-        self._world.effects.append(StopSandbox(session.sandbox_id, force))
+        if for_good or self._world.settings.sleep_mode == "stop":
+            self._world.effects.append(StopSandbox(session.sandbox_id, force))
+        else:
+            self._world.effects.append(FreezeSandbox(session.sandbox_id, force))
         self._announcer.sessions_changed()
 
     def _active(self, session: Session) -> None:

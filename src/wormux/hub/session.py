@@ -42,6 +42,13 @@ class Session:
     busy_pane: PaneId | None = None
     lease_until_ms: int = 0
     lease_reason: str = ""
+    frozen: bool = False
+    """ASLEEP: its terminals may outlast that."""
+    asleep_since_ms: int = 0
+    """When it fell asleep; 0 while it is awake and is not to be stopped for good at once."""
+    deepening: bool = False
+    """It was frozen, and is woken only to be stopped."""
+    deepen_force: bool = False
     stopped: bool = False
     """STOPPING: the sandbox has said so, and the last words of its terminals are waited for."""
     sleep_requests: list[tuple[ConnectionId, str | None]] = field(default_factory=list)
@@ -71,7 +78,8 @@ class Session:
             if self.phase in (SandboxPhase.NEW, SandboxPhase.STARTING):
                 intent = Intent.CREATING
             else:
-                intent = Intent.ASLEEP if self.phase == SandboxPhase.ASLEEP else Intent.AWAKE
+                stopped = self.phase == SandboxPhase.ASLEEP and not self.frozen
+                intent = Intent.ASLEEP if stopped else Intent.AWAKE
         return SessionRecord(
             id=self.id,
             sandbox_id=self.sandbox_id,

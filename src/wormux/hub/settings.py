@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 ExitBehavior = Literal["close", "hold"]
+SleepMode = Literal["stop", "freeze", "freeze-then-stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,5 +20,8 @@ class HubSettings:
     default_provider: str
     providers: frozenset[str]
     """Names that `session_create` may ask for."""
+    sleep_mode: SleepMode = "stop"
+    stop_after_s: float | None = None
+    """With "freeze-then-stop": how long after it froze."""
     exit_behavior: ExitBehavior = "close"
     """Whether a pane goes when its shell ended by itself, or stays as `exited`."""

@@ -188,7 +188,8 @@ class Terminals:
         pane.move(PaneEvent.SLEPT if asleep else PaneEvent.ENDED)
         pane.surviving = False
         pane.exit = None if asleep else event.exit
-        pane.closed_at_ms = self._world.now.wall_ms
+        slept_at_ms = self._world.sessions[pane.session_id].asleep_since_ms if asleep else 0
+        pane.closed_at_ms = slept_at_ms or self._world.now.wall_ms
         pane.reason = "" if asleep else _end_reason(event.exit)
         self._typing.ended(pane, event.inputs)
         forget = ForgetTerminal(pane.id, pane.generation)
@@ -215,6 +216,24 @@ class Terminals:
         self._typing.interrupted(pane)
         pane.failures = 0
         self._retry_later(pane)
+        self._announcer.pane_changed(pane)
+
+    def frozen(self, pane: Pane) -> None:
+        """The sandbox sleeps with the terminal in it, or with one on its way: nothing is written to the stream, and the
+        keys that it may not have read wait."""
+        pane.move(PaneEvent.FROZEN)
+        pane.attempt = None
+        pane.woken = False
+        pane.surviving = pane.generation > pane.over_generation
+        pane.failures = 0
+        pane.retry_at_s = None
+        self._world.timers.cancel(Wait.RETRY, pane.id)
+        pane.reason = ""
+        pane.closed_at_ms = pane.closed_at_ms or self._world.now.wall_ms
+        self._typing.interrupted(pane)
+        self.stop_asking(pane)
+        self._screens.checkpoint(pane)
+        self._saver.touch_pane(pane.id)
         self._announcer.pane_changed(pane)
 
     def gone_unseen(self, pane: Pane) -> None:
@@ -310,6 +329,8 @@ def _ended_by_itself(end: Exit) -> bool:
 
 
 def _end_reason(end: Exit) -> str:
+    if end.oom:
+        return "Out of memory: the kernel ended its process."
     if end.signal is not None:
         return f"Its process was ended by {end.signal}."
     if end.code is None:

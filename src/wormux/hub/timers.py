@@ -18,6 +18,7 @@ class Wait(StrEnum):
     IDLE = "idle"
     SLEEPS_AT = "sleeps at"
     LEASE = "lease"
+    DEEPEN = "deepen"
     DESTROY = "destroy"
     SAVE = "save"
     SCREEN = "screen"

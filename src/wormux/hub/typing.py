@@ -199,6 +199,12 @@ class Typing:
         """Whether the terminal took what was in flight cannot be known any more."""
         self._discard(pane, list(pane.inflight), "uncertain")
 
+    def uncertain(self, pane: Pane, client_id: ClientId, position: int) -> None:
+        """The same of this client's input before `position`, while the terminal goes on."""
+        segments = [s for s in pane.inflight if s.client_id == client_id and s.end <= position]
+        self._discard(pane, segments, "uncertain")
+        self.drain(pane)
+
     def program_gone(self, pane: Pane) -> None:
         """What waits was meant for a program that is gone: it is not for the next shell."""
         self._discard(pane, [*pane.inflight, *pane.queue], "program_gone")

@@ -102,7 +102,7 @@ class World:
     def asking(self, pane: Pane) -> bool:
         """After a restart: the agent may know more of the pane's streams than the store, and was not heard yet."""
         looking = self.sessions[pane.session_id].phase == SandboxPhase.FINDING
-        surviving = pane.surviving and pane.phase != PanePhase.FAILED
+        surviving = pane.surviving and pane.phase not in (PanePhase.FAILED, PanePhase.ASLEEP)
         return pane.restored and (looking or surviving or pane.attempt is not None)
 
     def attached(self, client_id: ClientId) -> Connection | None:

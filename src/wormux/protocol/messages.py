@@ -73,6 +73,7 @@ class SessionRename(Request, frozen=True, tag="session_rename"):
 class SessionSleep(Request, frozen=True, tag="session_sleep"):
     session_id: SessionId
     force: bool = False
+    stop: bool = False
 
 
 class SessionLease(Request, frozen=True, tag="session_lease"):

@@ -40,12 +40,21 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class Uncertain:
+    """Whether the terminal took this client's input before `position`, as far as it is not acknowledged, will not be
+    known: it is not written again."""
+
+    client_id: str
+    position: int
+
+
+@dataclass(frozen=True)
 class Frozen:
     """The sandbox sleeps with its processes kept: whoever wakes it may find its terminals as they were. The last event
     of its link; its terminals deliver nothing more."""
 
 
-TerminalEvent = Opened | Refused | Output | SizeMark | Ready | InputAck | Foreground | Ended | Lost
+TerminalEvent = Opened | Refused | Output | SizeMark | Ready | InputAck | Uncertain | Foreground | Ended | Lost
 """`Opened` or `Refused` (the last event then) comes first; `Ended` or `Lost` comes last."""
 SandboxEvent = Busy | Stopped | Frozen | Refused | Lost
 """`Stopped`, `Frozen` or `Refused` answers `sleep`, `Frozen` or `Refused` answers `freeze`; `Stopped`, `Frozen` or
@@ -134,9 +143,11 @@ class Provider(ABC):
         reason."""
 
     @abstractmethod
-    async def find(self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]) -> Sandbox | None:
-        """Link up with it if it is awake; one that is frozen goes on, but nothing is ever started. Raises
-        `SandboxError`."""
+    async def find(
+        self, sandbox_id: SandboxId, deliver: Callable[[SandboxEvent], None]
+    ) -> Sandbox | Frozen | None:
+        """Link up with it if it is awake; one that is frozen goes on, but nothing is ever started. `Frozen` where its
+        terminals may live on and only `start` can tell. Raises `SandboxError`."""
 
     @abstractmethod
     async def destroy(self, sandbox_id: SandboxId) -> None:

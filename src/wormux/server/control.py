@@ -26,7 +26,7 @@ from wormux.limits import OPEN_WITHIN_S, STOP_WITHIN_S
 from wormux.protocol.agent_link import Refused, Stopped
 from wormux.protocol.frames import CONTROL_CHANNEL, encode_frame
 from wormux.records import Snapshot
-from wormux.sandbox.port import Lost, Provider, SandboxEvent
+from wormux.sandbox.port import Frozen, Lost, Provider, SandboxEvent
 from wormux.server.app import STORE_FILE, USER, Application, Parts
 from wormux.server.driver import Driver
 from wormux.server.tokens import read_control_token
@@ -333,11 +333,11 @@ async def _sleep_stray(provider: Provider, sandbox_id: SandboxId) -> bool:
     outcome: asyncio.Future[SandboxEvent] = asyncio.get_running_loop().create_future()
 
     def deliver(event: SandboxEvent) -> None:
-        if isinstance(event, Stopped | Refused | Lost) and not outcome.done():
+        if isinstance(event, Stopped | Frozen | Refused | Lost) and not outcome.done():
             outcome.set_result(event)
 
     sandbox = await provider.find(sandbox_id, deliver)
-    if sandbox is None:
+    if sandbox is None or isinstance(sandbox, Frozen):
         return False
     sandbox.sleep(force=True)
     try:

@@ -44,6 +44,7 @@ from wormux.hub.inputs import (
     FrameReceived,
     FramesSent,
     Input,
+    InputUncertain,
     Moment,
     SandboxAwake,
     SandboxDestroyed,
@@ -64,7 +65,16 @@ from wormux.ids import Channel, ConnectionId, PaneId, SandboxId, UserId
 from wormux.protocol.agent_link import Ended, Opened, Refused, Stopped
 from wormux.protocol.screen_link import RedrawTaken, ScreenEvent, ScreenGone, Unreadable
 from wormux.records import Change
-from wormux.sandbox.port import Frozen, Lost, Provider, Sandbox, SandboxEvent, Terminal, TerminalEvent
+from wormux.sandbox.port import (
+    Frozen,
+    Lost,
+    Provider,
+    Sandbox,
+    SandboxEvent,
+    Terminal,
+    TerminalEvent,
+    Uncertain,
+)
 from wormux.screen.port import Deliver, Screens
 from wormux.server.telemetry import Counts, log_bug
 from wormux.store.port import Store
@@ -410,6 +420,8 @@ class Driver:
             return
         if sandbox is None:
             self.dispatch(SandboxInput(sandbox_id, SandboxMissing()))
+        elif isinstance(sandbox, Frozen):
+            self.dispatch(SandboxInput(sandbox_id, SandboxFrozen()))
         else:
             self._linked(sandbox_id, link, sandbox)
 
@@ -519,6 +531,9 @@ class Driver:
         if isinstance(event, Lost):
             del self._terminals[key]
             self.dispatch(TerminalInput(*key, TerminalLost(event.reason, event.dead)))
+            return
+        if isinstance(event, Uncertain):
+            self.dispatch(TerminalInput(*key, InputUncertain(event.client_id, event.position)))
             return
         if isinstance(event, Opened):
             link.live = True

@@ -20,6 +20,7 @@ from wormux.protocol.agent_link import (
     Ended,
     Exit,
     Foreground,
+    Freezable,
     Input,
     InputAck,
     Open,
@@ -34,7 +35,7 @@ from wormux.protocol.agent_link import (
 )
 
 TerminalSays = Opened | Refused | Output | SizeMark | Ready | InputAck | Foreground | Ended
-SandboxSays = Busy | Stopped | Refused
+SandboxSays = Busy | Stopped | Freezable | Refused
 
 
 class TerminalPeer(Protocol):
@@ -328,6 +329,14 @@ class SimAgent:
         for pty in self.terminals.values():
             pty.end_with(Exit(signal="SIGHUP", asleep=True))
         peer.say(Stopped())
+
+    def freeze(self, peer: SandboxPeer, *, force: bool) -> None:
+        """Let all be frozen from outside, unless something is busy."""
+        if self._busy is not None and not force:
+            peer.say(Busy(self._busy))
+            peer.say(Refused(f"The sandbox is busy: {self._busy}."))
+        else:
+            peer.say(Freezable())
 
     def die(self) -> None:
         """Without a word."""

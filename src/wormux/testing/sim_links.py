@@ -182,6 +182,10 @@ class ControlLink:
         if not self.over:
             self._down.post(lambda: self.agent.sleep(self, force=force))
 
+    def freeze(self, *, force: bool) -> None:
+        if not self.over:
+            self._down.post(lambda: self.agent.freeze(self, force=force))
+
     def close_terminal(self, pane_id: PaneId) -> None:
         if not self.over:
             self._down.post(lambda: self.agent.close(pane_id))

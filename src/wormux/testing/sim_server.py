@@ -5,6 +5,7 @@ It holds what dies with a server process: links, sockets, the timer, saves that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, assert_never
 
 from wormux.errors import SandboxError, StoreError
@@ -13,7 +14,7 @@ from wormux.hub import inputs as i
 from wormux.hub.hub import Hub
 from wormux.hub.settings import HubSettings
 from wormux.ids import ConnectionId, PaneId, SandboxId, UserId
-from wormux.protocol.agent_link import Opened, Refused, Stopped
+from wormux.protocol.agent_link import Freezable, Opened, Refused, Stopped
 from wormux.protocol.screen_link import ScreenEvent, ScreenGone
 from wormux.screen.in_process import LocalScreens
 from wormux.store.memory import MemoryStore
@@ -166,10 +167,9 @@ class SimServer:
             case e.WakeSandbox() | e.FindSandbox() | e.DestroySandbox():
                 self._ask_provider(effect)
             case e.StopSandbox(sandbox_id, force):
-                self._stop(sandbox_id, force=force)
-            case e.FreezeSandbox(sandbox_id):
-                refused = i.SandboxInput(sandbox_id, Refused("Simulated sandboxes cannot be frozen."))
-                self._around.lanes.lane("driver").post(lambda: self.step(refused))
+                self._ask_to_sleep(sandbox_id, lambda link: link.sleep(force=force))
+            case e.FreezeSandbox(sandbox_id, force):
+                self._ask_to_sleep(sandbox_id, lambda link: link.freeze(force=force))
             case e.Save(save_id, change):
                 self.saves += 1
                 self._around.lanes.lane("store").post(lambda: self._save(e.Save(save_id, change)))
@@ -202,6 +202,10 @@ class SimServer:
                 case e.WakeSandbox():
                     agent = machine.start(sandbox_id)
                 case e.FindSandbox():
+                    if machine.finds_frozen:
+                        self._answered(effect)
+                        self.step(i.SandboxInput(sandbox_id, i.SandboxFrozen()))
+                        return
                     agent = machine.find(sandbox_id)
                 case e.DestroySandbox():
                     self._cut(sandbox_id, "The sandbox was destroyed.", dead=True)
@@ -247,16 +251,29 @@ class SimServer:
         if self.sandboxes.get(sandbox_id) is not link:
             link.done()
             return
+        if isinstance(event, Freezable):
+            self._freeze(link)
+            return
         if isinstance(event, str | Stopped):
             del self.sandboxes[sandbox_id]
             link.done()
         told = i.SandboxLost(event) if isinstance(event, str) else event
         self.step(i.SandboxInput(sandbox_id, told))
 
-    def _stop(self, sandbox_id: SandboxId, *, force: bool) -> None:
+    def _freeze(self, link: ControlLink) -> None:
+        """Everything in the sandbox stands still, and its links are let go of."""
+        for key, terminal in list(self.terminals.items()):
+            if terminal.agent is link.agent:
+                del self.terminals[key]
+                terminal.detach()
+        del self.sandboxes[link.sandbox_id]
+        link.done()
+        self.step(i.SandboxInput(link.sandbox_id, i.SandboxFrozen()))
+
+    def _ask_to_sleep(self, sandbox_id: SandboxId, ask: Callable[[ControlLink], None]) -> None:
         link = self.sandboxes.get(sandbox_id)
         if link is not None:
-            link.sleep(force=force)
+            ask(link)
             return
         lost = i.SandboxInput(sandbox_id, i.SandboxLost("The sandbox is not linked."))
         self._around.lanes.lane("driver").post(lambda: self.step(lost))

@@ -125,6 +125,7 @@ export interface SessionSleep {
   readonly type: "session_sleep";
   readonly sessionId: string;
   readonly force?: boolean;
+  readonly stop?: boolean;
   readonly ref?: string | null;
 }
 

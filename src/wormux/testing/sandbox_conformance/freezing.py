@@ -110,7 +110,7 @@ class FreezingChecks(SandboxKind):
             await self.freeze(sandbox, events)
             assert await provider.list() == (BOX,)
             found = await provider.find(BOX, ignore)
-            assert found is not None
+            assert isinstance(found, Sandbox)
             assert await self.agent(found) == agent
             again = self.pane(found, Attach("pane-1", 1, await pane.position()), pane.typed)
             await self.lives(again, "again")

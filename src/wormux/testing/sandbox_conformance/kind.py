@@ -148,7 +148,7 @@ class SandboxKind:
         async with asyncio.timeout(self.within_s):
             while True:
                 sandbox = await provider.find(BOX, ignore)
-                assert sandbox is not None
+                assert isinstance(sandbox, Sandbox)
                 if are_so(sandbox.welcome.terminals):
                     return
                 await asyncio.sleep(0.01)

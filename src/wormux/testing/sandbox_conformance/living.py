@@ -18,7 +18,7 @@ class LivingChecks(SandboxKind):
             assert await provider.list() == ()
             started = await provider.start(BOX, ignore)
             found = await provider.find(BOX, ignore)
-            assert found is not None
+            assert isinstance(found, Sandbox)
             assert await self.agent(found) == await self.agent(started)
             assert await provider.list() == (BOX,)
 
@@ -33,7 +33,7 @@ class LivingChecks(SandboxKind):
         async with self.sandbox() as (provider, sandbox, _):
             await self.pane(sandbox).opened()
             for again in (await provider.start(BOX, ignore), await provider.find(BOX, ignore)):
-                assert again is not None
+                assert isinstance(again, Sandbox)
                 assert [info.pane_id for info in again.welcome.terminals] == ["pane-1"]
 
     async def test_many_starts_at_once_give_one_agent(self) -> None:
@@ -51,7 +51,7 @@ class LivingChecks(SandboxKind):
             await first.aclose()
             second = self.make_provider()
             found = await second.find(BOX, ignore)
-            assert found is not None
+            assert isinstance(found, Sandbox)
             assert await self.agent(found) == await self.agent(sandbox)
             assert [info.pane_id for info in found.welcome.terminals] == ["pane-1"]
             await second.aclose()

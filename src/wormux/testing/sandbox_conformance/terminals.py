@@ -6,7 +6,7 @@ import asyncio
 
 from wormux.ids import PaneId
 from wormux.protocol.agent_link import Attach, Ended, InputAck, Open, Opened, Output, Refused, SizeMark
-from wormux.sandbox.port import Lost
+from wormux.sandbox.port import Lost, Sandbox
 
 from .kind import SandboxKind, needs
 from .kit import BOX, CLIENT, ignore
@@ -170,7 +170,7 @@ class TerminalChecks(SandboxKind):
             heard = (len(events.all), len(pane.events.all))
             second = self.make_provider()
             found = await second.find(BOX, ignore)
-            assert found is not None
+            assert isinstance(found, Sandbox)
             again = self.pane(found, Attach("pane-1", 1, 0), pane.typed)
             await again.shows(b"hello")
             again.type(b"exit\n")
