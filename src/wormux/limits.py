@@ -226,6 +226,10 @@ OOM_KNOWN_WITHIN_S = 10.0
 AGENT_LINGER_S = 60.0
 """An agent without living shells and without a server stays this long: a restarting server finds the end of its
 terminals, a fresh agent its first server."""
+ENVIRONMENT_BYTES = 256 * KIB
+"""Of a shell's exported variables, for them to be kept over sleep: twice what the kernel takes for one of them."""
+ENVIRONMENT_VARIABLES = 1024
+"""Of one shell, for them to be kept over sleep: ten times the usual."""
 AGENT_COMPLAINTS = 100
 """Lines that an agent writes to stderr about broken connections: programs in the sandbox could make it write more."""
 DEATH_KNOWN_WITHIN_S = 0.1
@@ -318,6 +322,8 @@ CLOUDFLARE_DEAF_AFTER_S = 10.0
 say nothing for longer, and a look costs one connect."""
 CLOUDFLARE_PONG_WITHIN_S = 5.0
 """How long a link that is looked at may take to answer a ping."""
+CLOUDFLARE_REFUSED_WITHIN_S = 2.0
+"""A shell that has exited closes its link within a round trip of the first input; older input was taken before."""
 CLOUDFLARE_SLEEPS_WITHIN_S = 0.5
 """Between the first and the last socket that a sandbox closes as it falls asleep."""
 CLOUDFLARE_QUIET_S = 0.1

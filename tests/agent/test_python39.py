@@ -33,6 +33,10 @@ def test_runs_from_one_file_without_anything_installed(tmp_path: Path) -> None:
         target = tree / source.relative_to(SOURCES)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
+    scripts = SOURCES / "wormux" / "agent" / "shells"
+    (tree / "wormux" / "agent" / "shells").mkdir()
+    for source in scripts.iterdir():
+        (tree / "wormux" / "agent" / "shells" / source.name).write_bytes(source.read_bytes())
     archive = tmp_path / "agent.pyz"
     (tree / "__main__.py").write_text("import sys; from wormux.agent.__main__ import main; sys.exit(main())")
     zipapp.create_archive(tree, archive)

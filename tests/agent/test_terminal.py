@@ -49,7 +49,9 @@ def test_a_program_finds_what_a_terminal_emulator_gives_it(agent: Agent, tmp_pat
         argv=(*PYTHON, "-c", LOOK), cols=101, rows=33, cwd=str(tmp_path / "gone"), env={"EXTRA": "é"}
     )
     pane.next(Ended)
-    seen = json.loads(pane.output)
+    notice, _, said = bytes(pane.output).partition(b"\r\n")
+    assert notice == f"\x1b[2m── {tmp_path}/gone is gone: starting in {tmp_path} ──\x1b[m".encode()
+    seen = json.loads(said)
     assert seen["fds"] == [0, 1, 2, 3], "the last one lists the directory"
     assert seen["blocked"] == []
     ignored = {number for number in range(1, 65) if int(seen["ignored"][0], 16) >> number - 1 & 1}

@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from wormux.agent.agent import Agent, Options, names_to_ignore
+from wormux.agent.keepsake import ENV_EXCLUDE
 from wormux.agent.listener import CannotListen, Listener
 from wormux.agent.loop import Loop
 from wormux.agent.oom import open_counter
@@ -73,6 +74,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="a process that never counts as busy",
     )
+    parser.add_argument(
+        "--shell-integration",
+        choices=("on", "off"),
+        default="on",
+        help="mark prompts of bash, zsh and fish, and keep their environment over sleep",
+    )
+    parser.add_argument(
+        "--env-exclude",
+        action="append",
+        metavar="PATTERN",
+        help="a variable that is never kept over sleep; in place of the usual ones",
+    )
     for name, default in _TIMES.items():
         parser.add_argument(f"--{name}", type=float, default=default, help=argparse.SUPPRESS)
     return parser
@@ -94,6 +107,8 @@ def _start(options: argparse.Namespace) -> Agent:
     settings = Options(
         data_dir,
         names_to_ignore(options.busy_ignore),
+        shell_integration=options.shell_integration == "on",
+        env_exclude=ENV_EXCLUDE if options.env_exclude is None else tuple(options.env_exclude),
         linger_s=options.linger_s,
         orphan_s=options.orphan_s,
         check_s=options.check_s,

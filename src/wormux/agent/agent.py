@@ -18,6 +18,8 @@ from pathlib import Path
 from wormux.agent import standstill
 from wormux.agent.connection import Connection
 from wormux.agent.ending import Ending
+from wormux.agent.integration import Integration
+from wormux.agent.keepsake import ENV_EXCLUDE
 from wormux.agent.listener import Listener
 from wormux.agent.lookout import Lookout
 from wormux.agent.loop import EVENT_READ, Loop
@@ -65,6 +67,8 @@ class Options:
 
     data_dir: Path
     busy_ignore: tuple[str, ...] = BUSY_IGNORE
+    shell_integration: bool = True
+    env_exclude: tuple[str, ...] = ENV_EXCLUDE
     linger_s: float = AGENT_LINGER_S
     orphan_s: float = ORPHAN_S
     check_s: float = AGENT_CHECK_S
@@ -95,6 +99,7 @@ class Agent:
         """When the last connection or shell ended."""
         self._complaints = 0
         self._data_dir = os.open(options.data_dir, os.O_RDONLY)
+        self._integration = Integration(loop, options.data_dir, self._complain, options.env_exclude)
         self._oom = OomCounter(options.oom_counter, loop.time)
         self._lookout = Lookout(
             loop,
@@ -225,7 +230,12 @@ class Agent:
             request = replace(request, cwd=beside.shell.directory() or request.cwd)
         try:
             terminal = Terminal(
-                self._loop, request, self._options.server_wait_s, self._lookout.activity, self._on_over
+                self._loop,
+                request,
+                self._options.server_wait_s,
+                self._lookout.activity,
+                self._on_over,
+                self._integration if self._options.shell_integration else None,
             )
         except CannotStart as error:
             return Refused(str(error))
@@ -264,6 +274,8 @@ class Agent:
             terminal.resize(message.cols, message.rows)
         elif isinstance(message, Close) or (isinstance(message, Forget) and terminal.exit is not None):
             self._let_go(terminal)
+            if isinstance(message, Close):
+                self._integration.forget(terminal.pane_id)
         elif not isinstance(message, Forget):
             raise _unexpected(message)
 
@@ -291,6 +303,8 @@ class Agent:
         terminal = self._terminals.get(message.pane_id)
         if terminal is not None and (isinstance(message, Close) or terminal.exit is not None):
             self._let_go(terminal)
+        if isinstance(message, Close):
+            self._integration.forget(message.pane_id)
 
     def _sleep(self, connection: Connection, force: bool) -> None:
         """Decided and begun in one step: nothing can start in between.

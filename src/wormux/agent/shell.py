@@ -15,6 +15,9 @@ from wormux.agent.processes import Process, ShellState, command_name, readable
 from wormux.limits import CWD_CHARS
 from wormux.protocol.agent_link import Foreground
 
+_REMOVED = " (deleted)"
+"""What the kernel adds to the path of a directory that is gone."""
+
 
 class Shell:
     """Leads the session of the PTY whose other side is `master`, which the caller keeps open meanwhile."""
@@ -94,8 +97,11 @@ class Shell:
 
 def _directory(pid: int) -> str | None:
     """Where the process is; None if that is unknown, or too long to be told whole."""
+    link = f"/proc/{pid}/cwd"
     try:
-        path = readable(os.readlink(f"/proc/{pid}/cwd"))  # noqa: PTH115
+        path = readable(os.readlink(link))  # noqa: PTH115
+        if path.endswith(_REMOVED) and os.stat(link).st_nlink == 0:  # noqa: PTH116
+            path = path[: -len(_REMOVED)]
     except OSError:
         return None
     return path if len(path) <= CWD_CHARS else None

@@ -15,9 +15,14 @@ import struct
 import sys
 import termios
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Optional
 
+from wormux.agent.integration import Integration
+from wormux.agent.keepsake import Keepsake
+from wormux.agent.processes import readable
+from wormux.limits import CWD_CHARS
 from wormux.protocol.agent_link import Open
 
 _IUTF8 = 0x4000
@@ -41,6 +46,10 @@ class Started:
     pid: int
     master: int
     """The PTY's other side, non-blocking and close-on-exec."""
+    keepsake: Optional[Keepsake] = None
+    """Of its environment, if that is kept; the caller's to end."""
+    notice: bytes = b""
+    """What the person must know before the shell's own output."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +64,28 @@ class Plan:
     """To start in: the first one that can be entered."""
 
 
-def start(request: Open) -> Started:
+def start(request: Open, integration: Optional[Integration] = None) -> Started:
     """Run the shell that is asked for. Raises `CannotStart`."""
     plan = make_plan(request, os.environ)
+    keepsake = None
+    if integration is not None:
+        start = integration.start(
+            plan.argv, plan.files[0], plan.environment, request.pane_id, request.generation
+        )
+        if start is not None:
+            plan = replace(plan, argv=start.argv, environment=start.environment)
+            keepsake = start.keepsake
+    try:
+        pid, master = _start(plan, request)
+    except BaseException:
+        if keepsake is not None:
+            keepsake.end()
+        raise
+    return Started(pid, master, keepsake, _elsewhere(request.cwd, plan.directories[0]))
+
+
+def _start(plan: Plan, request: Open) -> tuple[int, int]:
+    """The shell's pid, and the PTY's other side."""
     try:
         master, slave = os.openpty()
     except OSError as error:
@@ -65,7 +93,7 @@ def start(request: Open) -> Started:
     try:
         _set_up(slave, request.cols, request.rows)
         os.set_blocking(master, False)
-        return Started(_fork(plan, slave), master)
+        return _fork(plan, slave), master
     except OSError as error:
         os.close(master)
         raise CannotStart(f"No process can be started: {os.strerror(error.errno or 0)}.") from error
@@ -142,6 +170,15 @@ def _with_parents(cwd: str | None) -> Iterator[str]:
     for parent in path.parents:
         if parent != Path("/"):
             yield str(parent)
+
+
+def _elsewhere(wanted: str | None, directory: str) -> bytes:
+    """A line that says that the shell starts in another directory than it should; empty if it does not."""
+    if not wanted or wanted == directory:
+        return b""
+    lost = "cannot be entered" if Path(wanted).is_dir() else "is gone"
+    text = f"{readable(wanted)[:CWD_CHARS]} {lost}: starting in {readable(directory)[:CWD_CHARS]}"
+    return f"\x1b[2m── {text} ──\x1b[m\r\n".encode()
 
 
 def _candidates(program: str, search_path: str) -> list[str]:

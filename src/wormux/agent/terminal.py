@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from wormux.agent import prompt, spawn
 from wormux.agent.connection import Connection
 from wormux.agent.inputs import Inputs
+from wormux.agent.integration import Integration
 from wormux.agent.log import Log
 from wormux.agent.loop import EVENT_READ, EVENT_WRITE, Loop, Timer
 from wormux.agent.processes import Process
@@ -57,8 +58,9 @@ class Terminal:
         server_wait_s: float,
         on_activity: Callable[[], None],
         on_over: Callable[[Terminal], None],
+        integration: Integration | None = None,
     ) -> None:
-        started = spawn.start(request)
+        started = spawn.start(request, integration)
         self.pane_id = request.pane_id
         self.generation = request.generation
         self.shell = Shell(
@@ -76,9 +78,11 @@ class Terminal:
         self._on_activity = on_activity
         self._on_over = on_over
         self._master = started.master
+        self._keepsake = started.keepsake
         self._started_at = loop.time()
         self._log = Log(request.position, request.cols, request.rows)
         self._log.append(request.preamble)
+        self._log.append(started.notice)
         self._inputs = Inputs(answered=request.position)
         self._is_ready = False
         self._mark = PromptMark()
@@ -209,6 +213,9 @@ class Terminal:
 
     def reaped(self, wait_status: int) -> None:
         """The shell has ended. Its last output is still in the PTY."""
+        if self._keepsake is not None:
+            # A shell that ended by itself, and was not killed either, is over: the next one begins anew.
+            self._keepsake.end(forget=self._takes_input and os.WIFEXITED(wait_status))
         self._wait_status = wait_status
         self.shell.is_reaped = True
         self._ran_s = self._loop.time() - self._started_at

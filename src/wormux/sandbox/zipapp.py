@@ -44,6 +44,7 @@ sys.exit(main())
 def build() -> bytes:
     """The whole file."""
     names = [*_FILES, *sorted(f"{_FOLDER}/{path.name}" for path in (_PACKAGE / _FOLDER).glob("*.py"))]
+    scripts = sorted(f"{_FOLDER}/shells/{path.name}" for path in (_PACKAGE / _FOLDER / "shells").iterdir())
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "__main__.py", MAIN.encode())
@@ -51,6 +52,8 @@ def build() -> bytes:
             source = (_PACKAGE / name).read_bytes()
             _add(archive, f"wormux/{name}", source)
             _add(archive, f"wormux/{name}c", _compiled(source, f"wormux/{name}"))
+        for script in scripts:
+            _add(archive, f"wormux/{script}", (_PACKAGE / script).read_bytes())
     return buffer.getvalue()
 
 
