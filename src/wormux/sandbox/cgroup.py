@@ -20,6 +20,7 @@ from typing import Literal
 
 from wormux.errors import SandboxError
 from wormux.limits import FREEZE_WITHIN_S, GROUP_EMPTY_WITHIN_S
+from wormux.sandbox.processes import descendants
 from wormux.sandbox.settings import Limits
 
 Use = Literal["freezer", "memory", "pids"]
@@ -27,8 +28,18 @@ Use = Literal["freezer", "memory", "pids"]
 _LOOK_FIRST_S = 0.0002
 """A freeze takes a tenth of a millisecond. The kernel would tell of it at most every 10 ms, and with v1 never."""
 _LOOK_MOST_S = 0.02
-OOM_FD = 4
-"""Where a process that entered a group with memory finds what `Group.oom_kills` reads."""
+_LOOKS_WITHOUT = 2
+"""One look at /proc can miss the child of a process that forks meanwhile."""
+
+
+def entering(group: Group | None, command: Sequence[str], open_files: int | None) -> list[str]:
+    """The command, put into the group before it does anything, with no more than so many open files."""
+    steps = [f"echo 0 >{shlex.quote(str(path))}" for path in (group.doors if group is not None else ())]
+    if open_files is not None:
+        steps.append(f"ulimit -n {open_files}")
+    if not steps:
+        return list(command)
+    return ["/bin/sh", "-c", " && ".join([*steps, 'exec "$@"']), "sh", *command]
 
 
 class Group:
@@ -49,27 +60,36 @@ class Group:
         """What `load` finds it again by, in another process too."""
         return json.dumps({use: str(path) for use, path in self._directories.items()})
 
+    @property
+    def doors(self) -> list[Path]:
+        """The files into which a process writes 0 to enter."""
+        return [directory / "cgroup.procs" for directory in self._distinct()]
+
     # --- Who is in it ------------------------------------------------------------------------------------------
 
     def add(self, pid: int) -> None:
-        """Put a process in, but none that it has started already. Raises `SandboxError`.
-
-        The kernel may take 15 ms for that; who starts the process rather uses `entering`."""
+        """Put a process in, but none of those that it has started; nothing to do if it has ended. Raises
+        `SandboxError`. The kernel may take 15 ms for it."""
         try:
             for directory in self._distinct():
                 write_file(directory / "cgroup.procs", str(pid))
+        except ProcessLookupError:
+            return
         except OSError as error:
             raise SandboxError(f"The sandbox's control group takes no process: {error.strerror}.") from error
 
-    def entering(self, command: Sequence[str], open_files: int | None = None) -> list[str]:
-        """The command, put into the group before it runs, with no more than so many open files."""
-        steps = [f"echo 0 >{shlex.quote(str(path / 'cgroup.procs'))}" for path in self._distinct()]
-        if open_files is not None:
-            steps.append(f"ulimit -n {open_files}")
-        events = self.oom_file
-        if events is not None:
-            steps.append(f"exec {OOM_FD}<{shlex.quote(str(events))}")
-        return ["/bin/sh", "-c", " && ".join([*steps, 'exec "$@"']), "sh", *command]
+    def add_all(self, pid: int) -> None:
+        """Put a process in with all that it has started, while that goes on forking; none that is in it already.
+        Raises `SandboxError`. Not for the event loop's thread."""
+        deadline = time.monotonic() + FREEZE_WITHIN_S
+        looks_without = 0
+        while looks_without < _LOOKS_WITHOUT:
+            outside = {pid, *descendants(pid)} - set(self.processes())
+            looks_without = 0 if outside else looks_without + 1
+            for process in outside:
+                self.add(process)
+            if time.monotonic() > deadline:
+                raise SandboxError("The sandbox starts programs faster than they can be gathered.")
 
     def processes(self) -> list[int]:
         """All that run in it; not those that have ended and were not waited for."""

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from wormux.errors import SandboxError
 from wormux.limits import GROUP_ABANDONED_S
-from wormux.sandbox.cgroup import Group, Use, freeze_group, oom_file, remove_group, thaw_group, write_file
+from wormux.sandbox.cgroup import Group, Use, freeze_group, remove_group, thaw_group, write_file
 
 _PROC_SELF = Path("/proc/self")
 _PREFIX = "wormux-"
@@ -50,6 +50,7 @@ class Groups:
         self._hierarchies = hierarchies() if found is None else found
         self._bases: dict[Hierarchy, Path] = {}
         self._served: dict[Use, Path] = {}
+        self._unified: set[Path] = set()
 
     @property
     def uses(self) -> frozenset[Use]:
@@ -74,8 +75,8 @@ class Groups:
         """A new one. Raises `SandboxError`."""
         name = secrets.token_hex(6)
         try:
-            for base in self._served.values():
-                base.mkdir(exist_ok=True)
+            for use, base in self._served.items():
+                _prepare(base, use, is_unified=base in self._unified)
                 (base / name).mkdir(exist_ok=True)
         except OSError as error:
             raise SandboxError(f"The sandbox's control group cannot be made: {error.strerror}.") from error
@@ -110,22 +111,14 @@ class Groups:
                 _try(hierarchy, base, use)
             except OSError as error:
                 reasons.append(_reason(parent, error))
-                if settled is None:
-                    remove_group(base)
             else:
                 self._bases[hierarchy] = self._served[use] = base
+                if hierarchy.is_unified:
+                    self._unified.add(base)
                 return None
+            finally:
+                remove_group(base)  # it is made again for the first group in it
         return reasons[0]
-
-
-def own_oom_file(found: tuple[Hierarchy, ...] | None = None) -> Path | None:
-    """Where the kernel counts what it kills for want of memory around this very process, if it tells."""
-    for hierarchy in hierarchies() if found is None else found:
-        if "memory" in hierarchy.controllers and hierarchy.own is not None:
-            path = oom_file(hierarchy.own)
-            if os.access(path, os.R_OK):
-                return path
-    return None
 
 
 # --- What the system has ---------------------------------------------------------------------------------------
@@ -165,7 +158,7 @@ def _hierarchy(root: str, top: Path, options: str | None, own: dict[str, str]) -
             controllers = (place or top).joinpath("cgroup.controllers").read_text().split()
             return Hierarchy(top, place, True, frozenset(controllers))
         return Hierarchy(top, place, True, frozenset())
-    names = frozenset(options.split(",")) & own.keys()
+    names = frozenset(name for name in options.split(",") if name in own)
     path = next((own[name] for name in names), None)
     return Hierarchy(top, _below(top, root, path), False, names)
 
@@ -198,10 +191,7 @@ def _candidates(hierarchy: Hierarchy) -> list[Path]:
 
 def _try(hierarchy: Hierarchy, base: Path, use: Use) -> None:
     """Do with one process what groups below `base` are for. Raises `OSError`."""
-    base.mkdir(exist_ok=True)
-    if hierarchy.is_unified and use != "freezer":
-        for directory in (base.parent, base):
-            enable_controller(directory, use)
+    _prepare(base, use, is_unified=hierarchy.is_unified)
     group = base / f"trial-{os.getpid()}"
     group.mkdir(exist_ok=True)
     waiting, ending = os.pipe()
@@ -218,6 +208,14 @@ def _try(hierarchy: Hierarchy, base: Path, use: Use) -> None:
         os.close(waiting)
         os.close(ending)
         remove_group(group)
+
+
+def _prepare(base: Path, use: Use, *, is_unified: bool) -> None:
+    """Make the directory for a server's groups. Raises `OSError`."""
+    base.mkdir(exist_ok=True)
+    if is_unified and use != "freezer":
+        for directory in (base.parent, base):
+            enable_controller(directory, use)
 
 
 def _try_use(group: Path, use: Use) -> None:

@@ -292,6 +292,10 @@ class ControlLink(Sandbox):
         self._is_stopped = False
         self._deadline: asyncio.TimerHandle | None = None
         self._explaining: asyncio.Task[None] | None = None
+        self._freezes_asked = 0
+        """How often it was asked whether it can be frozen, and did not answer yes so far."""
+        self._asked = 0
+        """Requests to sleep or to freeze that the agent has not answered yet."""
         self._freezing: asyncio.Task[None] | None = None
         self._panes: set[PaneLink] = set()
         self._loop = asyncio.get_running_loop()
@@ -348,8 +352,7 @@ class ControlLink(Sandbox):
 
     def sleep(self, *, force: bool) -> None:
         if not self._over.is_set() and not self._is_stopped:
-            self.send(Sleep(force))
-            self._set_deadline(STOP_WITHIN_S, self._unstopped)
+            self._ask(Sleep(force))
 
     def freeze(self, *, force: bool) -> None:
         if self._over.is_set() or self._is_stopped:
@@ -359,8 +362,8 @@ class ControlLink(Sandbox):
         elif not self.welcome.freezes:
             self._refuse("This sandbox was started by an older version of Wormux and cannot be frozen.")
         else:
-            self.send(Freeze(force))
-            self._set_deadline(STOP_WITHIN_S, self._unstopped)
+            self._freezes_asked += 1
+            self._ask(Freeze(force))
 
     def close_terminal(self, pane_id: PaneId) -> None:
         self.send(Close(pane_id))
@@ -397,18 +400,23 @@ class ControlLink(Sandbox):
             self._received_first(message)
         elif isinstance(message, Busy):
             self._give(message)
-        elif isinstance(message, Refused) and self._deadline is not None and not self._is_stopped:
-            self._set_deadline(None)
-            self._give(message)
-        elif isinstance(message, Freezable) and self._deadline is not None and self._freezing is None:
-            self._set_deadline(None)
-            self._freezing = self._loop.create_task(self._freeze())
-        elif isinstance(message, Stopped) and self._deadline is not None and not self._is_stopped:
-            self._is_stopped = True
-            self._set_deadline(_LAST_EVENTS_WITHIN_S if self._panes else 0, self._all_stopped)
+        elif isinstance(message, (Refused, Freezable, Stopped)) and self._asked and not self._is_stopped:
+            self._answered(message)
         else:
             self._wire.abort()
             self._last(Lost(f"The agent sent {type(message).__name__} where it makes no sense."))
+
+    def _answered(self, answer: Refused | Freezable | Stopped) -> None:
+        self._asked -= 1
+        if self._asked == 0:
+            self._set_deadline(None)
+        if isinstance(answer, Refused):
+            self._give(answer)
+        elif isinstance(answer, Stopped):
+            self._is_stopped = True
+            self._set_deadline(_LAST_EVENTS_WITHIN_S if self._panes else 0, self._all_stopped)
+        elif self._freezing is None:
+            self._freezing = self._loop.create_task(self._freeze())
 
     def _received_first(self, message: Message) -> None:
         error: SandboxError
@@ -451,7 +459,8 @@ class ControlLink(Sandbox):
         try:
             await self._outside.freeze()
         except SandboxError as error:
-            self._give(Refused(str(error)))
+            if not self._over.is_set():
+                self._give(Refused(str(error)))
             return
         finally:
             self._freezing = None
@@ -460,6 +469,11 @@ class ControlLink(Sandbox):
                 pane.detach()
             self._wire.finish()
             self._last(Frozen())
+
+    def _ask(self, request: Sleep | Freeze) -> None:
+        self.send(request)
+        self._asked += 1
+        self._set_deadline(STOP_WITHIN_S, self._unstopped)
 
     def _refuse(self, reason: str) -> None:
         self._loop.call_soon(self._give, Refused(reason))

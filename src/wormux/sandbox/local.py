@@ -12,7 +12,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wormux.errors import SandboxError
@@ -20,8 +20,10 @@ from wormux.ids import SandboxId
 from wormux.limits import AGENT_NOTES_BYTES, SPARE_AGENT_AFTER_S, WAKE_WITHIN_S
 from wormux.sandbox.agent_provider import DIES_WITHIN_S, SANDBOX_ID, AgentProvider
 from wormux.sandbox.life import Life
+from wormux.sandbox.port import Lost
 from wormux.sandbox.processes import descendants, start_time
 from wormux.sandbox.runtime_dir import default_runtime_dir, prepare_runtime_dir, socket_path
+from wormux.sandbox.sandbox_groups import SandboxGroups
 from wormux.sandbox.settings import ProviderSettings
 from wormux.sandbox.spare import SpareAgent
 from wormux.sandbox.wire import Dial, dial_path
@@ -62,10 +64,23 @@ class LocalProvider(AgentProvider):
         self._spare_timer: asyncio.TimerHandle | None = None
         self._is_closed = False
         prepare_runtime_dir(self._runtime_dir)
+        self._groups = SandboxGroups(settings)
 
     @property
     def cannot_freeze(self) -> str | None:
-        return "Local sandboxes cannot be frozen."
+        return self._groups.cannot_freeze
+
+    async def freeze(self, sandbox_id: SandboxId) -> None:
+        life = self.known_life(sandbox_id)
+        if life is None or life.ended is not None:
+            raise SandboxError("The sandbox ended meanwhile.")
+        await self._groups.freeze(self._directory(sandbox_id), life.pid)
+
+    async def thaw(self, sandbox_id: SandboxId) -> None:
+        self._groups.thaw(self._directory(sandbox_id))
+
+    async def explain(self, sandbox_id: SandboxId, lost: Lost) -> Lost:
+        return self._groups.explain(self._directory(sandbox_id), lost)
 
     def dial(self, sandbox_id: SandboxId) -> Dial:
         return dial_path(self._socket(sandbox_id))
@@ -102,6 +117,7 @@ class LocalProvider(AgentProvider):
             await self._spare.life.wait(DIES_WITHIN_S)
             self._spare.life.unwatch()
         await super().aclose()
+        await self._groups.aclose()
 
     def _directory(self, sandbox_id: SandboxId) -> Path:
         return self._sandboxes_dir / sandbox_id
@@ -120,7 +136,8 @@ class LocalProvider(AgentProvider):
         life, ready = await self._run_agent(sandbox_id, directory)
         self.watch(sandbox_id, life)
         try:
-            _record(directory, life.pid)
+            with contextlib.suppress(OSError):  # a full disk: it is only for the day when the agent is mute
+                record(directory, life.pid)
             await self._wait_ready(ready, life, directory)
         except BaseException:
             life.send(signal.SIGKILL)
@@ -133,13 +150,14 @@ class LocalProvider(AgentProvider):
         """A new agent, and the descriptor on which it says `ready` or what is wrong. Raises `SandboxError`."""
         socket = ("--socket", str(self._socket(sandbox_id)))
         agent = self._assign([*socket, *self._options(str(directory))], directory / NOTES)
+        self._groups.started(directory, agent.group)
         return agent.life, agent.ready
 
-    def _options(self, data_dir: str) -> list[str]:
+    def _options(self, data_dir: str) -> tuple[str, ...]:
         """The agent's, but for where it listens."""
-        return ["--data-dir", data_dir, *(f"--busy-ignore={name}" for name in self._busy_ignore)]
+        return ("--data-dir", data_dir, *(f"--busy-ignore={name}" for name in self._busy_ignore))
 
-    def _assign(self, arguments: list[str], notes: Path) -> SpareAgent:
+    def _assign(self, arguments: Sequence[str], notes: Path) -> SpareAgent:
         """The spare agent if it lives, else a new one. Raises `SandboxError`."""
         spare, self._spare = self._spare, None
         if spare is not None:
@@ -147,7 +165,7 @@ class LocalProvider(AgentProvider):
                 return spare
             os.close(spare.ready)  # something ended it while it waited
         try:
-            agent = SpareAgent(self._python, self._env, str(self._sandboxes_dir))
+            agent = self._new_agent()
         except OSError as error:
             name = Path(self._python).name
             raise SandboxError(f"The agent cannot be run with {name}: {error.strerror}.") from error
@@ -162,8 +180,12 @@ class LocalProvider(AgentProvider):
     def _make_spare(self) -> None:
         self._spare_timer = None
         if not self._is_closed:
-            with contextlib.suppress(OSError):  # whoever needs an agent tries again, and says what is wrong
-                self._spare = SpareAgent(self._python, self._env, str(self._sandboxes_dir))
+            with contextlib.suppress(OSError, SandboxError):  # whoever needs one tries again, and says why
+                self._spare = self._new_agent()
+
+    def _new_agent(self) -> SpareAgent:
+        """Raises `OSError` and `SandboxError`."""
+        return SpareAgent(self._python, self._env, str(self._sandboxes_dir), self._groups)
 
     async def _wait_ready(self, ready: int, life: Life, directory: Path) -> None:
         loop = asyncio.get_running_loop()
@@ -179,11 +201,16 @@ class LocalProvider(AgentProvider):
         answer = os.read(ready, _LAST_WORDS_BYTES)
         if answer != b"ready\n":
             await life.wait(DIES_WITHIN_S)
-            reason = _presentable(answer) or _last_words(directory) or life.ended or ""
+            reason = last_line(answer) or _last_words(directory) or life.ended or ""
             raise SandboxError(f"The agent did not start. {reason}".strip())
 
     async def end(self, sandbox_id: SandboxId) -> None:
-        """An agent that is just ending may end; any other is killed with all that it started."""
+        """An agent that is just ending may end; any other is killed with all that it started, and so is all that an
+        agent left in its group."""
+        await self._end_agent(sandbox_id)
+        await self._groups.end(self._directory(sandbox_id))
+
+    async def _end_agent(self, sandbox_id: SandboxId) -> None:
         life = self.known_life(sandbox_id)
         if life is None or life.ended is not None:
             life = self._recorded_life(sandbox_id)
@@ -224,14 +251,13 @@ async def _kill_descendants(pid: int) -> None:
         await asyncio.sleep(_KILL_AGAIN_S)
 
 
-def _record(directory: Path, pid: int) -> None:
-    """Write down which process the agent is, for a later server that finds it mute."""
+def record(directory: Path, pid: int) -> None:
+    """Write down which process the agent is, for a later server. Raises `OSError`."""
     started = start_time(pid)
     if started is not None:
         path = directory / _RECORD
-        with contextlib.suppress(OSError):  # a full disk: it is only for the day when the agent is mute
-            path.touch(0o600)
-            path.write_text(f"{pid} {started}\n")
+        path.touch(0o600)
+        path.write_text(f"{pid} {started}\n")
 
 
 def _prepare_notes(directory: Path) -> None:
@@ -248,13 +274,14 @@ def _last_words(directory: Path) -> str:
     try:
         with (directory / NOTES).open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_WORDS_BYTES))
-            return _presentable(file.read())
+            return last_line(file.read())
     except OSError:
         return ""
 
 
-def _presentable(text: bytes) -> str:
-    """The last line, fit to be shown to clients: short, printable, with the names of files but not their paths."""
+def last_line(text: bytes) -> str:
+    """Of what was written to stderr, fit to be shown to clients: short, printable, with the names of files but not
+    their paths."""
     lines = text.decode(errors="replace").split("\n")
     line = next((line.strip() for line in reversed(lines) if line.strip()), "")
     line = "".join(char for char in line if char.isprintable())

@@ -11,9 +11,11 @@ import json
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from wormux.sandbox.life import Life
+from wormux.sandbox.sandbox_groups import SandboxGroups
 
 _READY_FD = 3
 _BOOT = (
@@ -31,19 +33,26 @@ _BOOT = (
 class SpareAgent:
     """A process that becomes an agent when it is told, and ends when this process does."""
 
-    def __init__(self, python: str, env: Mapping[str, str], name: str) -> None:
-        """Start it; `name` is only for people who list processes. Raises `OSError`."""
+    def __init__(self, python: str, env: Mapping[str, str], name: str, groups: SandboxGroups) -> None:
+        """Start it; `name` is only for people who list processes. Raises `OSError` and `SandboxError`."""
+        self.group = groups.new()
+        """Which it is in, with all that it will start."""
+        command = [python, "-I", "-S", "-c", _BOOT, str(Path(__file__).parents[2]), name]
+        command = groups.entering(self.group, command)
         self.ready, ready_of_agent = os.pipe()
         """Says `ready` and a newline, or what is wrong, Python's own words included; whoever takes the agent closes
         it."""
         orders_of_agent, self._orders = os.pipe()
         try:
             self._pid = os.posix_spawn(
-                python,
-                [python, "-I", "-S", "-c", _BOOT, str(Path(__file__).parents[2]), name],
+                command[0],
+                command,
                 env,
                 file_actions=[
-                    *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable_descriptors()),
+                    *(
+                        (os.POSIX_SPAWN_CLOSE, descriptor)
+                        for descriptor in inheritable_descriptors(_READY_FD)
+                    ),
                     (os.POSIX_SPAWN_DUP2, orders_of_agent, 0),
                     (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
                     (os.POSIX_SPAWN_DUP2, ready_of_agent, 2),
@@ -56,11 +65,15 @@ class SpareAgent:
         except OSError:
             os.close(self.ready)
             os.close(self._orders)
+            if self.group is not None:
+                groups.left(self.group)
             raise
         finally:
             os.close(ready_of_agent)
             os.close(orders_of_agent)
         self.life = Life(self._pid)
+        if self.group is not None:
+            self.life.on_end(partial(groups.left, self.group))
 
     def become(self, arguments: Sequence[str], notes: Path) -> bool:
         """Have it run the agent with these arguments, and write its stderr to `notes`. False if it is dead."""
@@ -79,9 +92,9 @@ class SpareAgent:
         os.close(self.ready)
 
 
-def _inheritable_descriptors() -> Iterator[int]:
+def inheritable_descriptors(above: int) -> Iterator[int]:
     """What this process was started with and did not ask for, like a build tool's pipes."""
     for name in [entry.name for entry in Path("/dev/fd").iterdir()]:
         with contextlib.suppress(OSError):  # the one that this very look had opened
-            if int(name) > _READY_FD and os.get_inheritable(int(name)):
+            if int(name) > above and os.get_inheritable(int(name)):
                 yield int(name)
