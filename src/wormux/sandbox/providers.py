@@ -44,7 +44,7 @@ def _container(settings: ProviderSettings) -> Provider:
     return ContainerProvider(settings)
 
 
-_OURS: dict[str, ProviderFactory] = {"local": _local, "container": _container}
+_OURS: dict[str, ProviderFactory] = {"local": _local, "container": _container, "cloudflare": _cloudflare}
 
 
 def provider_names() -> tuple[str, ...]:
