@@ -397,6 +397,9 @@ class HubMachine(RuleBasedStateMachine):
         steps = self.world.steps
         self.world.advance(3.0)
         assert self.world.steps - steps < 20, "A hub at rest does next to nothing."
+        self.world.run()
+        if not self.world.hub._saver.idle:  # a sandbox has just come to sleep more deeply
+            self.world.advance(2.0)
         assert self.world.hub._saver.idle
         self.world.restart()
         restored = self.world.hub.world

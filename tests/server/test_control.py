@@ -135,19 +135,24 @@ class TestWithServer:
             if message["type"] == "connect":
                 return [STATE]
             asked.append(message)
+            if message["sessionId"] == "empty":
+                return [{"type": "ok", "ref": message["ref"]}]
             asleep = [session | {"status": "asleep"} for session in STATE["sessions"]]
-            return [{"type": "ok", "ref": message["ref"]}, {"type": "layout_update", "sessions": asleep}]
+            return [{"type": "layout_update", "sessions": asleep}, {"type": "ok", "ref": message["ref"]}]
 
         world.hub.react = answering(answer)
         async with world.served():
             report = await asyncio.to_thread(stop_all, world.config, parts(world))
         assert (report.stopped, report.failures) == (1, [])
-        assert asked == [{"type": "session_sleep", "sessionId": "s", "force": True, "ref": "s"}]
+        order = {"type": "session_sleep", "force": True, "stop": True}
+        assert asked == [order | {"sessionId": name, "ref": name} for name in ("s", "empty")]
 
     async def test_a_refusal_is_told(self, world: World) -> None:
         def answer(message: dict[str, Any]) -> list[dict[str, Any]]:
             if message["type"] == "connect":
                 return [STATE]
+            if message["sessionId"] == "empty":
+                return [{"type": "ok", "ref": message["ref"]}]
             return [{"type": "error", "ref": message["ref"], "message": "It is starting."}]
 
         world.hub.react = answering(answer)

@@ -160,6 +160,8 @@ class Application:
             default_provider=config.providers[0],
             providers=frozenset(providers),
             exit_behavior=config.exit_behavior,
+            sleep_mode="freeze" if config.sleep_mode == "sigstop" else config.sleep_mode,
+            stop_after_s=config.stop_after_s,
         )
         hub = self._parts.hub(settings, snapshot)
         telemetry = Telemetry(pane_statuses=lambda: _pane_statuses(hub))

@@ -274,9 +274,10 @@ async def _stop_without_server(config: Config, parts: Parts) -> StopReport:
 
 
 async def _sleep_all(client: _Client) -> StopReport:
-    """Ask every session to sleep as soon as it is awake, and wait for all."""
+    """Ask every session to stop as soon as it can be asked, and wait for all. One that is asleep may be frozen."""
     report = StopReport()
     asked: set[str] = set()
+    ran: set[str] = set()
     done: set[str] = set()
     names: dict[str, str] = {}
 
@@ -286,7 +287,7 @@ async def _sleep_all(client: _Client) -> StopReport:
         done.add(session_id)
         if failure is not None:
             report.failures.append(f"{names[session_id]}: {failure}")
-        elif session_id in asked:
+        elif session_id in ran:
             report.stopped += 1
 
     message = await _attach(client)
@@ -296,16 +297,18 @@ async def _sleep_all(client: _Client) -> StopReport:
                 for session in message.get("sessions", ()):
                     session_id, status = session["id"], session["status"]
                     names[session_id] = session["name"]
-                    if status == "asleep":
-                        end(session_id)
-                    elif status == "failed":
+                    if status in ("awake", "waking"):
+                        ran.add(session_id)
+                    if status == "failed":
                         end(session_id, "Its sandbox is out of reach.")
-                    elif status == "awake" and session_id not in asked:
+                    elif status in ("awake", "asleep") and session_id not in asked:
                         asked.add(session_id)
-                        sleep = {"type": "session_sleep", "sessionId": session_id, "force": True}
+                        sleep = {"type": "session_sleep", "sessionId": session_id, "force": True, "stop": True}
                         await _request(client, {**sleep, "ref": session_id})
                 if message["type"] == "error" and message.get("ref") in asked:
                     end(message["ref"], message["message"])
+                elif message["type"] == "ok" and message.get("ref") in asked:
+                    end(message["ref"])
                 if done >= names.keys():
                     return report
                 message = await _next_message(client)
