@@ -292,8 +292,6 @@ class ControlLink(Sandbox):
         self._is_stopped = False
         self._deadline: asyncio.TimerHandle | None = None
         self._explaining: asyncio.Task[None] | None = None
-        self._freezes_asked = 0
-        """How often it was asked whether it can be frozen, and did not answer yes so far."""
         self._asked = 0
         """Requests to sleep or to freeze that the agent has not answered yet."""
         self._freezing: asyncio.Task[None] | None = None
@@ -362,7 +360,6 @@ class ControlLink(Sandbox):
         elif not self.welcome.freezes:
             self._refuse("This sandbox was started by an older version of Wormux and cannot be frozen.")
         else:
-            self._freezes_asked += 1
             self._ask(Freeze(force))
 
     def close_terminal(self, pane_id: PaneId) -> None:

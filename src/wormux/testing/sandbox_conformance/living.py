@@ -6,6 +6,7 @@ import asyncio
 
 from wormux.errors import SandboxError
 from wormux.ids import SandboxId
+from wormux.sandbox.port import Sandbox
 
 from .kind import SandboxKind, needs
 from .kit import BOX, ignore
