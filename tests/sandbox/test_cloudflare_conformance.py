@@ -60,5 +60,7 @@ class TestCloudflareProvider(SandboxConformance):
     ) -> None:
         """Nobody says whether a sandbox is awake to which nobody is linked."""
         async with asyncio.timeout(self.within_s):
-            while not are_so((await provider.start(BOX, ignore)).welcome.terminals):
+            while True:
+                if are_so((await provider.start(BOX, ignore)).welcome.terminals):
+                    return
                 await asyncio.sleep(0.01)

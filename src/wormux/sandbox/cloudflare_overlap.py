@@ -67,12 +67,14 @@ def new_part(tail: Tail, kept: bytes) -> NewPart:
     anything else is another terminal. A full one begins somewhere within the tail. Where several places fit, as with
     output that repeats itself, the longest overlap counts: nothing is shown twice, and what may be missed looks like
     what is shown. An overlap of a few bytes may be chance, and is none."""
+    is_full = len(kept) >= CLOUDFLARE_KEPT_BYTES
+    if tail.is_whole and tail.seen < CLOUDFLARE_OVERLAP_BYTES and is_full:
+        return NewPart(Verdict.MOVED_ON, 0)
     if len(kept) <= CLOUDFLARE_KEPT_BYTES // 2 or (tail.is_whole and tail.seen < CLOUDFLARE_OVERLAP_BYTES):
         whole = bytes(tail)
         if tail.is_whole and kept.startswith(whole):
             return NewPart(Verdict.CONTINUES, len(whole))
-        is_full = len(kept) >= CLOUDFLARE_KEPT_BYTES
-        return NewPart(Verdict.MOVED_ON if is_full else Verdict.FRESH, 0)
+        return NewPart(Verdict.FRESH, 0)
     known = overlap(bytes(tail), kept)
     if known >= CLOUDFLARE_OVERLAP_BYTES:
         return NewPart(Verdict.CONTINUES, known)

@@ -110,8 +110,11 @@ class _Events:
         self._is_held = False
         self._has_begun = False
         self._is_scheduled = False
+        self._is_silenced = False
 
     def post(self, event: TerminalEvent) -> None:
+        if self._is_silenced:
+            return
         self._waiting.append(event)
         self.waiting_bytes += len(event.data) if isinstance(event, Output) else 0
         self._schedule()
@@ -121,6 +124,8 @@ class _Events:
         self._schedule()
 
     def silence(self) -> None:
+        """For good."""
+        self._is_silenced = True
         self._waiting.clear()
         self.waiting_bytes = 0
 
@@ -260,7 +265,7 @@ class CloudflareTerminal(Terminal):
             self._wanted_size = self._wanted_size or (request.cols, request.rows)
         else:
             session = f"{request.pane_id}-{request.generation}"  # never one that had a shell already
-            socket = await self._owner.connect(session, request.cols, request.rows, request.argv)
+            socket = await self._connect(session, request.cols, request.rows, request.argv)
         start = request.position + len(request.preamble)
         record = Record(
             PaneId(request.pane_id), request.generation, session, start, request.cols, request.rows
@@ -276,13 +281,21 @@ class CloudflareTerminal(Terminal):
         self._apply_wanted_size()
         return socket
 
+    async def _connect(self, session: str, cols: int, rows: int, argv: tuple[str, ...] = ()) -> PtySocket:
+        """Raises `Unreachable`, and `CancelledError` also where a cancelled connect came about all the same."""
+        socket = await self._owner.connect(session, cols, rows, argv)
+        if self._stand is _Stand.OVER:
+            self._owner.let_go(socket)
+            raise asyncio.CancelledError
+        return socket
+
     async def _attach(self, record: Record, position: int) -> PtySocket | None:
         self._owner.take_over(self)
         if record.has_ended:
             self._replay(record, position, b"")
             self._last(Ended(Exit(), record.position, dict(record.proven)), _Stand.ENDED)
             return None
-        socket = await self._owner.connect(record.session, record.cols, record.rows, ())
+        socket = await self._connect(record.session, record.cols, record.rows)
         part = new_part(record.tail, socket.kept)
         if part.verdict is Verdict.FRESH:
             self._owner.records.remove(record)
@@ -459,7 +472,7 @@ class CloudflareTerminal(Terminal):
         record = self._record
         assert record is not None
         try:
-            socket = await self._owner.connect(record.session, record.cols, record.rows, ())
+            socket = await self._connect(record.session, record.cols, record.rows)
         except Unreachable as error:
             self._drop(str(error))
             return None
@@ -511,8 +524,9 @@ class CloudflareTerminal(Terminal):
         self._owner.socket_closed(self, reason)
 
     def _last(self, event: TerminalEvent, stand: _Stand = _Stand.OVER) -> None:
-        self._end(stand)
-        self._events.post(event)
+        if self._stand in (_Stand.OPENING, _Stand.LIVE):
+            self._end(stand)
+            self._events.post(event)
 
     def _end(self, stand: _Stand, *, silent: bool = False) -> None:
         self._stand = stand
