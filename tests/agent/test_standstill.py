@@ -13,7 +13,7 @@ from wormux.protocol.agent_link import Ended, Refused, Sleep, Stopped
 
 from .harness import BASH, Agent, Control, Pane, until
 
-AGENTS_PER_SHELL = int(os.environ.get("STANDSTILL_AGENTS", "6"))
+AGENTS_PER_SHELL = int(os.environ.get("STANDSTILL_AGENTS", "4"))
 """As many are put to sleep; each refuses about twice before it does."""
 FISH = ("/usr/bin/fish", "--no-config", "-i", "-C", "function fish_prompt; printf '$ '; end")
 SHELLS = {"bash": BASH, "dash": ("/bin/dash", "-i"), "fish": FISH}
