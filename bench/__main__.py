@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from bench import attach, bulk, echo, emulator, fairness, memory, restart, screens, slow, wake
+from bench import attach, bulk, echo, emulator, fairness, many, memory, restart, screens, slow, wake
 from bench.report import show
 
 BENCHMARKS = {
     "bulk": bulk.measure,
     "echo": echo.measure,
     "wake": wake.measure,
+    "many": many.measure,
     "restart": restart.measure,
     "slow": slow.measure,
     "fairness": fairness.measure,

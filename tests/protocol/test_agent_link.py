@@ -23,6 +23,8 @@ from wormux.protocol.agent_link import (
     Foreground,
     Forget,
     FrameReader,
+    Freezable,
+    Freeze,
     Hello,
     Input,
     InputAck,
@@ -71,6 +73,8 @@ ALL: list[Message] = [
     Ended(Exit(signal="SIGKILL", asleep=True, ran_s=1.5), 10, {"a": 5}),
     Busy("make", "p1"),
     Stopped(),
+    Freeze(force=True),
+    Freezable(),
 ]
 
 

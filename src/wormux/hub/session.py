@@ -70,6 +70,7 @@ class Session:
             status=_STATUS[self.phase],
             busy=busy,
             sleeps_at=self.shown_sleeps_at_ms,
+            frozen=self.frozen,
         )
 
     def record(self, intent: Intent | None = None) -> SessionRecord:

@@ -192,6 +192,7 @@ class SessionInfo(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     status: SessionStatus
     busy: str | None = None
     sleeps_at: int | None = None
+    frozen: bool = False
 
 
 class TabInfo(msgspec.Struct, frozen=True, rename="camel"):

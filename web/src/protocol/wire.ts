@@ -265,6 +265,7 @@ export interface SessionInfo {
   readonly status: SessionStatus;
   readonly busy?: string;
   readonly sleepsAt?: number;
+  readonly frozen?: boolean;
 }
 
 export interface TabInfo {
