@@ -220,7 +220,16 @@ class Control(Link):
 class Agent:
     """An agent process with its own directories. Leaving the context ends it and what it started."""
 
-    def __init__(self, *arguments: str, directory: Path | None = None, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        directory: Path | None = None,
+        prefix: tuple[str, ...] = (),
+        python: str = sys.executable,
+        sources: Path = SOURCES,
+        inherits: tuple[int, ...] = (),
+    ) -> None:
+        """`inherits`: descriptors, which `arguments` say the meaning of."""
         # Not pytest's directory: the path of a socket must be short.
         self.directory = directory or Path(tempfile.mkdtemp(prefix="wx-"))
         self.data_dir = self.directory / "data"
@@ -231,16 +240,18 @@ class Agent:
         reader, writer = os.pipe()
         environment = {
             **os.environ,
-            "PYTHONPATH": str(SOURCES),
+            "PYTHONPATH": str(sources),
             "AGENT_TEST": self.mark,
             "WORMUX_SECRET": "x",
         }
-        python = [sys.executable, "-X", "dev", "-W", "error", "-m", "wormux.agent"]
-        where = ["--socket", str(self.socket), "--data-dir", str(self.data_dir), "--ready-fd", str(writer)]
+        command = [python, "-X", "dev", "-W", "error", "-m", "wormux.agent"]
+        where = ["--data-dir", str(self.data_dir), "--ready-fd", str(writer)]
+        if "--listen-fd" not in arguments:
+            where += ["--socket", str(self.socket)]
         self.process = subprocess.Popen(
-            [*prefix, *python, *where, *arguments],
+            [*prefix, *command, *where, *arguments],
             env=environment,
-            pass_fds=[writer],
+            pass_fds=[writer, *inherits],
             stderr=subprocess.PIPE,
             start_new_session=True,
         )

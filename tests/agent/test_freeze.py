@@ -150,14 +150,14 @@ def test_an_orphan_gets_a_fresh_grace_after_a_thaw() -> None:
 
 
 def test_a_thaw_overwrites_nothing_that_the_server_lacks() -> None:
-    with Agent(*QUICK, "--server-wait-s", "2") as agent, by_signals(agent) as set_frozen:
+    with Agent(*QUICK, "--server-wait-s", "1.2") as agent, by_signals(agent) as set_frozen:
         pane = agent.open(argv=("/usr/bin/yes",))
         pane.await_output(b"y\r\n" * 100_000)
         pane.close()
         until(lambda: is_held(agent), "the terminal to be held")
         start = agent.terminals()[0].start
         set_frozen(True)
-        pass_time(2.2)
+        pass_time(1.4)
         set_frozen(False)
         pass_time(0.1)
         assert agent.terminals()[0].start == start
