@@ -9,7 +9,7 @@ import json
 import os
 import select
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,13 +71,13 @@ class Start:
     _orders: int
 
     async def life(self) -> Life:
-        """Of the first process inside. Raises `SandboxError`."""
+        """Of the first process inside, once there is one. Raises `SandboxError`; then nothing is left of it."""
         loop = asyncio.get_running_loop()
         arrived = asyncio.Event()
+        loop.add_reader(self._info, arrived.set)
         text = b""
         try:
             async with asyncio.timeout(WAKE_WITHIN_S):
-                loop.add_reader(self._info, arrived.set)
                 while not text.rstrip().endswith(b"}"):
                     await arrived.wait()
                     arrived.clear()
@@ -86,35 +86,31 @@ class Start:
                         return Life(self.pid)  # it ends: why stands in the notes
                     text += read
         except BaseException as error:
-            life = Life(self.pid)
-            life.send(signal.SIGKILL)
-            self.close()
+            Life(self.pid).send(signal.SIGKILL)
+            os.close(self._orders)
             if isinstance(error, TimeoutError):
                 raise SandboxError(f"The sandbox did not start within {WAKE_WITHIN_S:g} seconds.") from None
             raise
         finally:
             loop.remove_reader(self._info)
+            os.close(self._info)
         return KeptLife(int(json.loads(text)["child-pid"]), self.pid)
 
     def go(self, order: bytes) -> None:
-        """One that is dead already is found out by its silence."""
+        """Give the order. One that is dead already is found out by its silence."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._orders, order)
+        os.close(self._orders)
 
     def wait(self, timeout_s: float) -> int:
-        """Blocks until it has ended and gives its status; kills it if it takes longer."""
-        descriptor = os.pidfd_open(self.pid)
-        try:
-            if not select.select([descriptor], [], [], timeout_s)[0]:
+        """After an order to end at once. Blocks until it has, and gives its status; kills it if that takes longer."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.close, self._info)
+            ended = os.pidfd_open(self.pid)
+            stack.callback(os.close, ended)
+            if not select.select([ended], [], [], timeout_s)[0]:
                 os.kill(self.pid, signal.SIGKILL)
-        finally:
-            os.close(descriptor)
-            self.close()
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-    def close(self) -> None:
-        os.close(self._orders)
-        os.close(self._info)
+            return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 def start(
@@ -125,8 +121,10 @@ def start(
     state: Path,
     notes: int,
     kept: Sequence[int],
+    entering: Callable[[Sequence[str]], list[str]] = list,
 ) -> Start:
-    """Run bubblewrap with these descriptors, `kept` under their own numbers. Raises `SandboxError`."""
+    """Run bubblewrap with these descriptors, `kept` under their own numbers. `entering` puts something before its
+    command. Raises `SandboxError`."""
     seccomp = refusals(os.uname().machine)
     assert seccomp is not None, "this was found out when isolation was prepared"
     info, info_of_child = os.pipe()
@@ -141,10 +139,11 @@ def start(
             info=high(info_of_child, stack),
         )
         kept = [*kept, descriptors.seccomp, descriptors.passwd, descriptors.group, descriptors.info]
+        command = entering(isolation.command(home, state, descriptors))
         try:
             pid = os.posix_spawn(
-                isolation.bwrap,
-                isolation.command(home, state, descriptors),
+                command[0],
+                command,
                 env,
                 file_actions=[
                     *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inheritable_descriptors(2)),

@@ -17,8 +17,9 @@ import socket
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from wormux.errors import SandboxError, SetupError
@@ -29,7 +30,9 @@ from wormux.limits import (
     ISOLATION_TRIED_WITHIN_S,
     LINK_CONNECTIONS,
 )
-from wormux.sandbox.bubblewrap import high, start
+from wormux.sandbox.bubblewrap import Start, high, start
+from wormux.sandbox.cgroup import Group, entering
+from wormux.sandbox.cgroup_place import Groups
 from wormux.sandbox.isolation import STATE, Isolation, User
 from wormux.sandbox.life import Life
 from wormux.sandbox.local import NOTES, LocalProvider, last_line, record
@@ -60,12 +63,18 @@ class IsolatedProvider(LocalProvider):
         python: str = sys.executable,
         env: Mapping[str, str] | None = None,
     ) -> None:
+        isolation = _prepare(settings, python)
+        if not _can_count_processes(settings) and not (settings.limits.processes and isolation.user.is_other):
+            # The kernel counts by user where it has no groups for it, or nobody asked.
+            settings = replace(settings, limits=replace(isolation.limits, processes=None))
+        else:
+            settings = replace(settings, limits=isolation.limits)
         super().__init__(settings, runtime_dir=runtime_dir, python=python, env=env)
-        self._isolation = _prepare(settings, python)
-        self._isolation.check_private((settings.data_dir.absolute(), self._runtime_dir))
-        self._passwd = self._isolation.passwd(self._env)
-        self._env = self._isolation.environment(self._env)
-        _try_out(self._isolation, self._passwd, self._env, settings.data_dir)
+        self._isolation = isolation
+        isolation.check_private((settings.data_dir.absolute(), self._runtime_dir))
+        self._passwd = isolation.passwd(self._env)
+        self._env = isolation.environment(self._env)
+        _try_out(isolation, self._passwd, self._env, settings.data_dir)
 
     def life_of(self, sandbox_id: SandboxId, peer_pid: int) -> Life:
         life = super().life_of(sandbox_id, peer_pid)
@@ -85,50 +94,65 @@ class IsolatedProvider(LocalProvider):
         """None can be loaded ahead: each belongs to one home from its start."""
 
     async def _run_agent(self, sandbox_id: SandboxId, directory: Path) -> tuple[Life, int]:
-        home, state = directory / "home", directory / "state"
-        try:
-            _make_directories(home, state, self._isolation.user)
-            notes = os.open(directory / NOTES, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as error:
-            raise SandboxError(f"The sandbox's home cannot be made: {error.strerror}.") from error
-        ready, ready_of_agent = os.pipe()
-        try:
-            with contextlib.ExitStack() as stack:
-                stack.callback(os.close, notes)
-                stack.callback(os.close, ready_of_agent)
-                listener = stack.enter_context(_listen(self._socket(sandbox_id)))
-                kept = [high(ready_of_agent, stack), high(listener.fileno(), stack)]
-                started = start(self._isolation, self._passwd, self._env, home, state, notes, kept)
-            life = await started.life()
+        with contextlib.ExitStack() as on_failure:
+            ready, ready_of_agent = os.pipe()
+            on_failure.callback(os.close, ready)
+            group = self._groups.new()
+            if group is not None:
+                on_failure.callback(self._groups.left, group)
             try:
-                record(directory, life.pid)
-                arguments = ["--listen-fd", str(kept[1]), "--ready-fd", str(kept[0]), *self._options(STATE)]
-                started.go(self._isolation.order(arguments))
+                started, options = self._start(sandbox_id, directory, ready_of_agent, group)
+                life = await started.life()
+                on_failure.callback(life.send, signal.SIGKILL)
+                try:
+                    record(directory, life.pid)
+                except OSError:
+                    started.go(b"")
+                    raise
+                started.go(self._isolation.order(options))
             except OSError as error:
-                life.send(signal.SIGKILL)
-                raise SandboxError(f"The agent cannot be started: {error.strerror}.") from error
-            finally:
-                started.close()
-        except BaseException:
-            os.close(ready)
-            raise
+                raise SandboxError(f"The sandbox cannot be started: {error.strerror}.") from error
+            self._groups.started(directory, group)
+            if group is not None:
+                life.on_end(partial(self._groups.left, group))
+            on_failure.pop_all()
         return life, ready
 
+    def _start(
+        self, sandbox_id: SandboxId, directory: Path, ready: int, group: Group | None
+    ) -> tuple[Start, Sequence[str]]:
+        """What waits for its order, and the options that are to be in it. Closes `ready`. Raises `OSError` and
+        `SandboxError`."""
+        home, state = directory / "home", directory / "state"
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.close, ready)
+            _make_directories(home, state, self._isolation.user)
+            notes = os.open(directory / NOTES, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+            stack.callback(os.close, notes)
+            listener = stack.enter_context(_listen(self._socket(sandbox_id)))
+            kept = {"--ready-fd": high(ready, stack), "--listen-fd": high(listener.fileno(), stack)}
+            if group is not None and group.oom_file is not None:
+                kept["--oom-fd"] = high(stack.enter_context(group.oom_file.open("rb")).fileno(), stack)
+            command = partial(entering, group, open_files=None)
+            started = start(
+                self._isolation, self._passwd, self._env, home, state, notes, tuple(kept.values()), command
+            )
+        options = [f"{option}={number}" for option, number in kept.items()]
+        return started, [*options, *self._options(STATE)]
 
-@contextlib.contextmanager
-def _listen(path: Path) -> Iterator[socket.socket]:
-    """A socket at `path`, which nobody listens at any more. It is shut for this process again, with what follows."""
+
+def _listen(path: Path) -> socket.socket:
+    """A socket at `path`, where nobody listens any more. Raises `OSError`."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-            path.unlink(missing_ok=True)
-            listening.bind(
-                os.fsencode(path)
-            )  # the directory lets nobody else in, whatever the mode is until now
-            path.chmod(0o600)
-            listening.listen(LINK_CONNECTIONS)
-            yield listening
-    except OSError as error:
-        raise SandboxError(f"The sandbox's socket cannot be made: {error.strerror}.") from error
+        path.unlink(missing_ok=True)
+        listening.bind(os.fsencode(path))  # until it has its mode, the directory keeps others out
+        path.chmod(0o600)
+        listening.listen(LINK_CONNECTIONS)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
 
 
 def _prepare(settings: ProviderSettings, python: str) -> Isolation:
@@ -156,6 +180,10 @@ def _prepare(settings: ProviderSettings, python: str) -> Isolation:
         network=settings.network,
         limits=limits,
     )
+
+
+def _can_count_processes(settings: ProviderSettings) -> bool:
+    return Groups(settings.data_dir).cannot("pids") is None
 
 
 def _choose_user(name: str | None) -> User:
