@@ -68,6 +68,11 @@ class Link:
         self._queued_bytes = 0
         self._has_queued = asyncio.Event()
 
+    @property
+    def behind(self) -> int:
+        """Bytes that its reader has not taken."""
+        return self._queued_bytes
+
     def send(self, message: bytes | str) -> None:
         if self.is_deaf:
             return
@@ -330,13 +335,19 @@ class CloudflareServer:
         self, container: Container, link: Link, session: str, query: Mapping[str, str]
     ) -> Pty | None:
         early = asyncio.create_task(self._drop_early(link))
+        ready = asyncio.create_task(self.ready.wait())
         try:
-            await self.ready.wait()
-            await asyncio.sleep(0)
+            await asyncio.wait({early, ready}, return_when=asyncio.FIRST_COMPLETED)
+            if early.done():
+                await early  # the client has gone
         finally:
-            early.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
-                await early
+            for task in (early, ready):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
+                    await task
+        if container not in self.containers.values():  # it sleeps already
+            await link.socket.close(1001)
+            return None
         terminal = container.ptys.get(session)
         if terminal is None:
             try:
