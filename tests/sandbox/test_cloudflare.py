@@ -571,7 +571,7 @@ async def test_a_large_paste_arrives_whole(world: World) -> None:
     text = bytes(range(97, 123)) * 38462
     for start in range(0, 1_000_000, 250_000):
         pane.type(text[start : start + 250_000])
-    await pane.events.until(lambda: re.search(rb"\d 1000000\s", pane.output))
+    await pane.events.until(lambda: re.search(rb"\d 1000000\s", pane.output) is not None)
     assert bytes(world.server.ptys()["pane-1-1"].typed).endswith(text[:1_000_000])
 
 
