@@ -105,7 +105,7 @@ __wormux_start() {
     if ((BASH_VERSINFO[0] > 5 || BASH_VERSINFO[0] == 5 && BASH_VERSINFO[1] >= 1)); then
         # Each element finds the status that the command left. The first stays the person's: it is what an assignment to
         # PROMPT_COMMAND sets. With a DEBUG trap, what comes last there is what the trap takes for the next command.
-        if [[ $1 || ${PROMPT_COMMAND[*]-} == *__bp_* ]]; then
+        if [[ $1 && $1 != "trap -- - "* || ${PROMPT_COMMAND[*]-} == *__bp_* ]]; then
             PROMPT_COMMAND=(__wormux_prompt "${PROMPT_COMMAND[@]}")
         else
             PROMPT_COMMAND+=(__wormux_prompt)
