@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -11,28 +13,30 @@ from wormux.protocol.agent_link import Busy, Ended, Input, Open, Refused, Sleep,
 
 from .harness import BASH, PLAIN, Agent, until
 
+VIM = b"vim -u NONE -i NONE -n"
 WORK = {
-    "in the foreground": (b"sleep 1000\r", "sleep"),
-    "in the background": (b"sleep 1000 &\r", "sleep"),
-    "stopped": (b"sleep 1000\r", "sleep"),
-    "in a session of its own": (b"setsid sleep 1000\r", "sleep"),
-    "forked twice": (b"(setsid sh -c 'sleep 1000 & sleep 1000' >/dev/null 2>&1 &)\r", "sh and 2 more"),
-    "in place of the shell": (b"exec sleep 1000\r", "sleep"),
-    "several": (b"sleep 1000 | sleep 1000 | sleep 1000\r", "sleep and 2 more"),
-    "a loop of the shell": (b"while :; do :; done\r", "bash"),
+    "in the foreground": (b"sleep 1000\r", "sleep", "p1"),
+    "an editor": (VIM + b"\r", "vim", "p1"),
+    "in the background": (b"sleep 1000 &\r", "sleep", "p1"),
+    "in a session of its own": (b"setsid sleep 1000\r", "sleep", None),
+    "forked twice": (b"(setsid sh -c 'sleep 1000 & sleep 1000' >/dev/null 2>&1 &)\r", "sh and 2 more", None),
+    "in place of the shell": (b"exec sleep 1000\r", "sleep", "p1"),
+    "an editor in place of the shell": (b"exec " + VIM + b"\r", "vim", "p1"),
+    "several": (b"sleep 1000 | sleep 1000 | sleep 1000\r", "sleep and 2 more", "p1"),
+    "a loop of the shell": (b"while :; do :; done\r", "bash", "p1"),
+    "a function that asks": (b"ask() { read -p 'Go on? '; }; ask\r", "bash", "p1"),
+    "a shell in the shell": (b"bash --norc --noprofile\r", "bash", "p1"),
 }
+"""What is typed, what the agent calls it, and the pane that it still belongs to."""
 
 
-@pytest.mark.parametrize(("keys", "sentence"), WORK.values(), ids=WORK)
-def test_work_keeps_the_sandbox_awake(agent: Agent, keys: bytes, sentence: str) -> None:
+@pytest.mark.parametrize(("keys", "sentence", "pane_id"), WORK.values(), ids=WORK)
+def test_work_keeps_the_sandbox_awake(agent: Agent, keys: bytes, sentence: str, pane_id: str | None) -> None:
     control = agent.control()
     pane = agent.shell("p1")
     assert control.welcome.busy is None
     pane.type(keys)
-    control.await_busy(sentence)
-    if sentence == "sleep" and keys == WORK["stopped"][0]:
-        pane.type(b"\x1a")
-        pane.await_output(b"Stopped")
+    assert control.await_busy(sentence) == Busy(sentence, pane_id)
     refused = control.sleep()
     assert isinstance(refused, Refused)
     assert sentence in refused.reason
@@ -42,6 +46,65 @@ def test_work_keeps_the_sandbox_awake(agent: Agent, keys: bytes, sentence: str) 
     assert agent.wait() == 0
     assert agent.descendants() == {}
     assert not agent.socket.exists()
+
+
+def test_a_stopped_job_keeps_the_sandbox_awake(agent: Agent) -> None:
+    control = agent.control()
+    pane = agent.shell()
+    pane.type(VIM + b"\r")
+    control.await_busy("vim")
+    pane.type(b"\x1a")
+    pane.await_output(b"Stopped")
+    refused = control.sleep()
+    assert isinstance(refused, Refused)
+    assert "vim" in refused.reason
+    pane.type(b"fg\r")
+    pane.await_foreground("vim")
+    pane.type(b":q\r")
+    control.await_busy(None)
+    assert isinstance(control.sleep(), Stopped)
+
+
+@pytest.mark.parametrize("keys", [b"nohup sleep 1000 >/dev/null 2>&1 &\r", b"sleep 1000 & disown\r"])
+def test_what_outlives_its_shell_keeps_the_sandbox_awake(agent: Agent, keys: bytes) -> None:
+    control = agent.control()
+    pane = agent.shell()
+    pane.type(keys)
+    assert control.await_busy("sleep") == Busy("sleep", "p1")
+    pane.type(b"exit\r")
+    pane.next(Ended)
+    assert isinstance(control.sleep(), Refused)
+    (pid,) = agent.descendants()
+    os.kill(pid, signal.SIGKILL)
+    control.await_busy(None)
+    assert isinstance(control.sleep(), Stopped)
+
+
+def test_a_detached_tmux_keeps_the_sandbox_awake(agent: Agent) -> None:
+    tmux = f"tmux -f /dev/null -S {agent.directory}/tmux"
+    control = agent.control()
+    pane = agent.shell()
+    pane.type(f"{tmux} new-session -d 'sleep 1000'\r".encode())
+    control.await_busy("tmux: server and 1 more")
+    refused = control.sleep()
+    assert isinstance(refused, Refused)
+    assert "tmux" in refused.reason
+    pane.type(f"{tmux} kill-server\r".encode())
+    control.await_busy(None)
+    assert isinstance(control.sleep(), Stopped)
+
+
+def test_helpers_of_the_start_up_files_are_not_busy(agent: Agent, tmp_path: Path) -> None:
+    (tmp_path / "rc").write_text('PS1="$ "; eval "$(ssh-agent)" >/dev/null; echo started $SSH_AGENT_PID\n')
+    control = agent.control()
+    pane = agent.open(argv=("/bin/bash", "--noprofile", "--rcfile", str(tmp_path / "rc"), "-i"))
+    pane.await_output(b"started ")
+    pane.await_output(b"$ ")
+    assert "ssh-agent" in agent.descendants().values()
+    control.await_busy(None)
+    assert isinstance(control.sleep(), Stopped)
+    assert agent.wait() == 0
+    assert agent.descendants() == {}
 
 
 def test_busy_names_the_pane(agent: Agent) -> None:
@@ -63,8 +126,9 @@ def test_the_end_of_work_is_noticed(agent: Agent, tmp_path: Path) -> None:
     assert isinstance(control.sleep(), Stopped)
 
 
-def test_names_to_ignore_are_not_busy() -> None:
-    with Agent("--busy-ignore", "sleep") as agent:
+@pytest.mark.parametrize("pattern", ["sleep", "sl??p", "s*"])
+def test_names_to_ignore_are_not_busy(pattern: str) -> None:
+    with Agent("--busy-ignore", pattern) as agent:
         control = agent.control()
         pane = agent.shell()
         pane.type(b"sleep 1000 & cat\r")

@@ -98,20 +98,25 @@ def foreground_group(master: int) -> int | None:
         return None
 
 
+def edits_lines(master: int) -> bool:
+    """Is the terminal's line discipline switched off, as by a shell that edits lines itself?"""
+    try:
+        return not termios.tcgetattr(master)[3] & termios.ICANON
+    except termios.error:
+        return False
+
+
 def waits(master: int, pid: int, unknown: bool) -> bool:
     """Is the process, which leads the terminal's session, at its prompt? `unknown` if that cannot be seen."""
     if foreground_group(master) != pid:
         return False
-    try:
-        edits_lines = not termios.tcgetattr(master)[3] & termios.ICANON
-    except termios.error:
-        return False
+    is_edited = edits_lines(master)
     calls = _CALLS.get(os.uname().machine)
     words = _system_call(pid)
     if calls is None or words is None:
-        return edits_lines or unknown
+        return is_edited or unknown
     call = int(words[0]) if len(words) > 1 else None
-    if edits_lines:
+    if is_edited:
         if call == calls.lock:
             return program(pid).name in _KEYS_READ_ELSEWHERE
         return call not in calls.wait  # A program of the start-up files may share the shell's group.

@@ -31,6 +31,8 @@ class Shell:
         self._is_login_shell = is_login_shell
         self._program: prompt.Program | None = None
         """What it was when it was ready; None before."""
+        self._editor: prompt.Program | None = None
+        """The program that was seen to edit lines itself."""
 
     def waits(self) -> bool:
         """It is seen to be at its prompt."""
@@ -39,13 +41,24 @@ class Shell:
     def settle(self) -> None:
         """It has started up: what it runs now is what it is."""
         self._program = prompt.program(self.pid)
+        if prompt.edits_lines(self._master):
+            self._editor = self._program
 
     def state(self) -> ShellState:
-        """For the question who is busy."""
+        """For the question who is busy.
+
+        `read` in a shell that edits lines at its prompt is work: a function that waits for a person, as vim does. In
+        one that does not edit them (dash), or where `read` edits as well (fish, `read -e`), the two look the same.
+        """
         now = prompt.program(self.pid)
         is_shell = now.is_a_shell or (self._is_login_shell and now == self._program)
         has_foreground = prompt.foreground_group(self._master) == self.pid
-        works = has_foreground and not prompt.waits(self._master, self.pid, unknown=True)
+        waits = prompt.waits(self._master, self.pid, unknown=True)
+        if waits and prompt.edits_lines(self._master):
+            self._editor = now
+        elif now == self._editor:
+            waits = False
+        works = has_foreground and not waits
         return ShellState(self._pane_id, self.pid, is_shell, works)
 
     def foreground(self, processes: Mapping[int, Process]) -> Foreground:
