@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A run says the same of the same sources every time. WORMUX_EXPLORE=1 tries other cases in each run.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("explore")
+settings.load_profile("explore" if os.environ.get("WORMUX_EXPLORE") else "same")
 
 TESTS = Path(__file__).parent
 SLOWEST_LAST = ("integration", "e2e", "packaging")

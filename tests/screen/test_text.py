@@ -259,4 +259,5 @@ def test_rows_are_the_text_of_their_cells(written: str, cols: int, later_cols: i
             run = [cell for row in cells[match.line :] for cell in row][
                 match.column : match.column + match.columns
             ]
-            assert pattern in "".join(text for text, _ in run)
+            # A wide character that did not fit leaves a cell empty at the end of a row.
+            assert pattern.replace(" ", "") in "".join(text for text, _ in run).replace(" ", "")

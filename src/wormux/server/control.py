@@ -297,7 +297,7 @@ async def _sleep_all(client: _Client) -> StopReport:
                 for session in message.get("sessions", ()):
                     session_id, status = session["id"], session["status"]
                     names[session_id] = session["name"]
-                    if status in ("awake", "waking") or session.get("frozen"):
+                    if status == "awake" or session.get("frozen"):
                         ran.add(session_id)
                     if status == "failed":
                         end(session_id, "Its sandbox is out of reach.")
