@@ -66,7 +66,7 @@ class ContainerProvider(AgentProvider):
         self.options = read_options(settings.options, network=settings.network)
         self._daemon = make_daemon(self.options.socket)
         self._limits = settings.limits
-        self._busy_ignore = settings.busy_ignore
+        self._agent_options = settings.agent_options
         data_dir = settings.data_dir.absolute()
         self._folders = data_dir / "container"
         self._runtime_dir = runtime_dir or default_runtime_dir(data_dir)
@@ -117,7 +117,7 @@ class ContainerProvider(AgentProvider):
 
     async def launch(self, sandbox_id: SandboxId) -> None:
         await asyncio.to_thread(build)
-        arguments = [f"--busy-ignore={name}" for name in self._busy_ignore]
+        arguments = [*self._agent_options]
         data_dir = f"{self.options.home}/{_STATE}"
         try:
             self._folders.mkdir(mode=0o700, exist_ok=True)

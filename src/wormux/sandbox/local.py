@@ -57,7 +57,7 @@ class LocalProvider(AgentProvider):
         self._sandboxes_dir = data_dir.absolute() / "sandboxes"
         self._runtime_dir = runtime_dir or default_runtime_dir(data_dir)
         self._python = python
-        self._busy_ignore = settings.busy_ignore
+        self._agent_options = settings.agent_options
         environment = os.environ if env is None else env
         self._env = {name: value for name, value in environment.items() if not name.startswith("WORMUX_")}
         self._spare: SpareAgent | None = None
@@ -155,7 +155,7 @@ class LocalProvider(AgentProvider):
 
     def _options(self, data_dir: str) -> tuple[str, ...]:
         """The agent's, but for where it listens."""
-        return ("--data-dir", data_dir, *(f"--busy-ignore={name}" for name in self._busy_ignore))
+        return ("--data-dir", data_dir, *self._agent_options)
 
     def _assign(self, arguments: Sequence[str], notes: Path) -> SpareAgent:
         """The spare agent if it lives, else a new one. Raises `SandboxError`."""

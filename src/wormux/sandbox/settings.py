@@ -45,3 +45,13 @@ class ProviderSettings:
     """Whom the shells of isolated sandboxes run as, if the server is root's."""
     options: Mapping[str, object] = field(default_factory=dict)
     """The provider's own: the table of its name in the configuration file."""
+
+    @property
+    def agent_options(self) -> tuple[str, ...]:
+        """What every agent is told of them."""
+        return (
+            *(f"--busy-ignore={name}" for name in self.busy_ignore),
+            f"--shell-integration={'on' if self.shell_integration else 'off'}",
+            # An empty pattern says that there are none, in place of the agent's own.
+            *(f"--env-exclude={pattern}" for pattern in self.env_exclude or ("",)),
+        )
