@@ -255,12 +255,17 @@ async def test_a_shell_that_ends_after_a_while_closes_its_pane_unless_held(
         second = made.pane_id
         assert second is not None
         await at_prompt(client, second)
-        await client.type(second, b"sleep 2; exit 3\n")
+        await client.type(second, b"cd /var; sleep 2; exit 3\n")
         await client.type(first, b"sleep 2.5; exit 0\n")
         if behavior == "hold":
             assert (await client.wait_status(second, "exited")).exit == m.ExitInfo(code=3)
             assert (await client.wait_status(first, "exited")).exit == m.ExitInfo(code=0)
             assert tab in client.model.tabs
+            await client.type(second, b"pwd\n")
+            await client.wait_output(second, rb"\r/var\r\n")
+            assert client.info(second).status == "connected"
+            await client.type(second, b"\x04")
+            await client.wait_status(second, "exited")
         else:
             await client.wait_gone(second)
             assert client.model.panes_of(session) == [first]

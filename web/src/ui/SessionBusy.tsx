@@ -7,11 +7,12 @@ import { SESSION_MARKS } from "./StatusMark";
 export function SessionBusy({ session, className }: { session: SessionInfo; className: string }) {
   const { clock } = usePage();
   const { clockOffset } = useModel();
-  const { status, busy, sleepsAt } = session;
+  const { status, busy, sleepsAt, frozen } = session;
   const sleepy = status === "awake" && busy === undefined && sleepsAt !== undefined;
   useTick(sleepy ? 1000 : null);
   let text = busy ?? "";
-  if (status !== "awake") text = SESSION_MARKS[status].word;
+  if (status === "asleep" && frozen === true) text = "frozen";
+  else if (status !== "awake") text = SESSION_MARKS[status].word;
   else if (sleepy) {
     const seconds = Math.max(0, Math.ceil((sleepsAt - clock.wallNow() - clockOffset) / 1000));
     text = `sleeps in ${seconds} s`;
