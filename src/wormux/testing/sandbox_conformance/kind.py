@@ -22,7 +22,7 @@ from .kit import BOX, WITHIN_S, Events, Pane, ignore, open_request
 
 _T = TypeVar("_T")
 
-_WITHOUT = {
+WITHOUT = {
     "acknowledges": "that what was typed into a cut link arrived is not known",
     "answers_queries": "nobody can answer the queries of programs",
     "chooses_directory": "where a shell starts cannot be chosen",
@@ -160,14 +160,14 @@ Check = Callable[[_K], Coroutine[Any, Any, None]]
 
 def needs(*abilities: str) -> Callable[[Check[_K]], Check[_K]]:
     """A check that is skipped for kinds of sandboxes that lack one of these."""
-    assert set(abilities) <= _WITHOUT.keys()
+    assert set(abilities) <= WITHOUT.keys()
 
     def decorate(check: Check[_K]) -> Check[_K]:
         @functools.wraps(check)
         async def checked(self: _K) -> None:
             for ability in abilities:
                 if not getattr(self, ability):
-                    pytest.skip(f"without `{ability}`: {_WITHOUT[ability]}")
+                    pytest.skip(f"without `{ability}`: {WITHOUT[ability]}")
             await check(self)
 
         return checked
