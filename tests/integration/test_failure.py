@@ -19,7 +19,7 @@ from wormux.sandbox.runtime_dir import socket_path
 from wormux.testing.client import ScriptedClient
 from wormux.testing.server_process import ServerProcess
 
-from .kit import NEW_SHELL, MakeServer, Recorder, at_prompt, eventually, fall_asleep, new_session, run
+from .kit import NEW_SHELL, PROMPT, MakeServer, Recorder, at_prompt, eventually, fall_asleep, new_session, run
 
 
 class Broken:
@@ -262,7 +262,7 @@ async def test_a_shell_that_ends_after_a_while_closes_its_pane_unless_held(
             assert (await client.wait_status(first, "exited")).exit == m.ExitInfo(code=0)
             assert tab in client.model.tabs
             await client.type(second, b"pwd\n")
-            await client.wait_output(second, rb"\r/var\r\n")
+            await client.wait_output(second, rb"\r/var\r\n.*" + PROMPT.encode())
             assert client.info(second).status == "connected"
             await client.type(second, b"\x04")
             await client.wait_status(second, "exited")
