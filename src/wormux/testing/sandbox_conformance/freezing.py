@@ -88,6 +88,25 @@ class FreezingChecks(SandboxKind):
             assert numbers == list(range(1, len(numbers) + 1))
             assert len(before.events.all) == heard, "a terminal went on to tell after its sandbox had frozen"
 
+    @needs("interrupts", "keeps_output")
+    async def test_a_flood_that_is_held_freezes_and_goes_on(self) -> None:
+        async with self.freezable() as (provider, sandbox, events):
+            before = self.pane(sandbox)
+            before.type(_COUNT)
+            await before.shows(b"nr-100-")
+            before.terminal.hold(True)
+            await self.freeze(sandbox, events)
+            heard = len(before.events.all)
+            before.terminal.hold(False)
+            thawed = await provider.start(BOX, ignore)
+            after = self.pane(thawed, Attach("pane-1", 1, await before.position()), before.typed)
+            await after.opened()
+            after.type(b"\x03")
+            await self.lives(after)
+            numbers = [int(number) for number in _NUMBER.findall(before.output + after.output)]
+            assert numbers == list(range(1, len(numbers) + 1))
+            assert len(before.events.all) == heard
+
     @needs("acknowledges", "keeps_output")
     async def test_what_was_typed_in_the_instant_of_freezing_arrives_once(self) -> None:
         async with self.freezable() as (provider, sandbox, events):

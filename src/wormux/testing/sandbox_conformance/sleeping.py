@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wormux.protocol.agent_link import Busy, Ended, Refused, Stopped
+from wormux.sandbox.port import Lost
 
 from .kind import SandboxKind, needs
 from .kit import BOX, ignore
@@ -50,3 +51,15 @@ class SleepingChecks(SandboxKind):
             sandbox.sleep(force=False)
             await events.next(self.sleep_answer)
             assert isinstance(events.all[-1], self.sleep_answer)
+
+    @needs("knows_exits")
+    async def test_a_terminal_that_is_held_keeps_no_sandbox_from_sleeping(self) -> None:
+        async with self.sandbox() as (_, sandbox, events):
+            pane = self.pane(sandbox)
+            await pane.shows(self.prompt)
+            pane.terminal.hold(True)
+            sandbox.sleep(force=True)
+            await events.next(self.sleep_answer)
+            if self.sleep_answer is Stopped:
+                pane.terminal.hold(False)
+                await pane.events.until(lambda: bool(pane.events.of(Ended) or pane.events.of(Lost)))
