@@ -123,8 +123,8 @@ async def test_shells_and_output_outlive_the_server(server: ServerProcess, cloud
             await client.request("pane_wake", pane_id=pane)
             await client.wait_status(pane, "connected")
             assert await run(client, pane, "echo $$") == pid
-        for how in (b"stopped", b"killed"):
-            assert len(re.findall(b"[\r\n]%s-meanwhile\r\n" % how, client.outputs[pane].received)) == 1
+        for word in (b"stopped", b"killed"):
+            assert len(re.findall(b"[\r\n]%s-meanwhile\r\n" % word, client.outputs[pane].received)) == 1
         assert client.outputs[pane].gaps == []
         assert NEW_SHELL not in client.outputs[pane].drawn
         assert len(cloud.ptys()) == 1
