@@ -169,7 +169,8 @@ class AgentProvider(Provider):
             explain=explain,
         )
         link = await ControlLink.connect(outside, deliver, on_over)
-        self._links[sandbox_id] = link
+        if not link.is_over:  # what its agent said right behind the welcome may have ended it
+            self._links[sandbox_id] = link
         return link
 
     async def _force_sleep(self, sandbox_id: SandboxId) -> None:

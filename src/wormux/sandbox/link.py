@@ -339,6 +339,11 @@ class ControlLink(Sandbox):
         """Its last event is on the way."""
         return self._wire.is_over or self._is_stopped
 
+    @property
+    def is_over(self) -> bool:
+        """Its last event was delivered, or is kept for who gets it in hands, or it was let go of."""
+        return self._over.is_set()
+
     async def wait_over(self) -> None:
         """Until its last event was delivered, or it was let go of."""
         await self._over.wait()
