@@ -22,7 +22,7 @@ MULTI_LINE = {
     "zsh": (b"if true", b"then false", b"fi"),
     "fish": (b"if true", b"false", b"end"),
 }
-SYNTAX_ERROR = {"bash": b"true )", "zsh": b"true )", "fish": b"true )"}
+SCRIPT = Path(__file__).parents[2] / "src" / "wormux" / "agent" / "shells" / "bash.bash"
 
 pytestmark = pytest.mark.skipif(
     not all(shutil.which(shell) for shell in SHELLS), reason="bash, zsh and fish are not all installed"
@@ -192,6 +192,21 @@ def test_options_of_bash_hold_for_its_person() -> None:
         assert run(pane, "[[ $- == *e*u*x* ]]") == 0
         traced = re.findall(rb"\++ [^\r]*", pane.output[start:])
         assert [line.split(b" ")[1] for line in traced] == [b"[[", b"__wormux_prompt"]
+
+
+@pytest.mark.parametrize("version", ["3 2", "4 4", "5 0"])
+def test_the_way_of_older_bash(version: str) -> None:
+    """The bash at hand, told that it is older."""
+    with Sandbox("bash", "PROMPT_COMMAND='seen=$?; PS1=\"<$seen> \"'\n") as sandbox:
+        sandbox.write("older", f"older=({version})\n" + SCRIPT.read_text().replace("BASH_VERSINFO", "older"))
+        pane = sandbox.open("bash", "--rcfile", str(sandbox.home / "older"))
+        start = len(pane.output)
+        pane.type(b"(exit 7)\r")
+        pane.await_output(b"<7> " + ENDS)
+        command = [] if version == "3 2" else ["C"]
+        assert marks(pane.output[start:]) == [*command, "D;7", "P;k=i", "B"]
+        pane.type(b"tail -n 1 ~/.bash_history\r")
+        pane.await_output(b"(exit 7)\r\n")
 
 
 def test_a_prompt_of_zsh_that_is_made_anew_each_time() -> None:
