@@ -53,9 +53,11 @@ class Race:
             self.pane.type(b"\r")
         self.control.until(lambda: bool(self.control.all_of(Refused) or self.control.all_of(Stopped)))
         if self.control.all_of(Stopped):
-            taken = self.pane.next(Ended).inputs
-            assert taken == {"client": position}, "Enter was taken, and is lost"
-            assert not file.exists(), "the job was begun, and is killed"
+            if self.pane.next(Ended).inputs == {"client": position}:
+                assert not file.exists()
+            else:  # On a loaded machine, the whole job may end before the agent has looked.
+                assert file.exists(), "Enter was taken, and is lost"
+                assert file.read_text() == "done\n", "the job was begun, and is killed"
             return True
         self.control.messages.clear()
         until(lambda: file.exists() and file.read_text() == "done\n", "the end of the job")
