@@ -370,3 +370,29 @@ def test_a_creation_that_failed_is_tried_again(world: HubWorld) -> None:
     world.advance(2.0)
     assert client.status(client.pane()) == "connected"
     assert world.live(client.pane()).typed == b"x"
+
+
+def test_a_server_that_knew_less_than_was_sent_does_not_give_positions_anew(world: HubWorld) -> None:
+    """Killed before what a pane showed last was stored; its successor stops properly, and never knew it."""
+    client = world.attached()
+    pane_id = client.pane()
+    client.say("session_sleep", sessionId=next(iter(client.model.sessions)))
+    world.advance(2.0)
+    client.type(pane_id, b"x")
+    world.settle()
+    world.live(pane_id).print(b"sent, and soon forgotten")
+    world.settle()
+    (checkpoint,) = world.store.load(USER).checkpoints
+    client.say("session_sleep", sessionId=next(iter(client.model.sessions)))
+    world.advance(2.0)
+    sent = client.output(pane_id).position
+    world.kill_server()
+    world.store.apply(USER, Change(put_checkpoints=(checkpoint,)))
+    world.start_server()
+    world.stop_server()
+    world.start_server()
+    client.connect()
+    world.settle()
+    client.type(pane_id, b"y")
+    world.settle()
+    assert world.live(pane_id).request.position >= sent

@@ -284,7 +284,8 @@ class Saver:
         )
 
     def _mark_of(self, pane: Pane) -> int:
-        if self._stopping and not pane.connected and not pane.surviving:
+        knows_end = not pane.restored and pane.log.end >= pane.coming_end
+        if self._stopping and knows_end and not pane.connected and not pane.surviving:
             return pane.log.end
         return pane.next_mark
 
