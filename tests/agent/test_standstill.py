@@ -1,15 +1,25 @@
-"""A job that starts in the instant of stopping is not killed: Enter at random moments around SLEEP."""
+"""A job that starts in the instant of stopping is not killed: Enter at random moments around SLEEP.
+
+And the parts of that decision, each by itself.
+"""
 
 from __future__ import annotations
 
 import os
 import random
+import subprocess
+import termios
 import time
+import tty
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from wormux.protocol.agent_link import Ended, Refused, Sleep, Stopped
+from wormux.agent import processes, standstill
+from wormux.agent.processes import ShellState
+from wormux.agent.prompt import unread
+from wormux.protocol.agent_link import Busy, Ended, Refused, Sleep, Stopped
 
 from .harness import BASH, Agent, Control, Pane, until
 
@@ -81,3 +91,100 @@ def test_a_job_that_starts_in_the_instant_of_stopping_is_not_killed(
                 refused += 1
             assert agent.wait() == 0
     assert refused, "Enter never came first: the moments are chosen badly"
+
+
+# --- Its parts ---------------------------------------------------------------------------------------------
+
+
+class FakeShell:
+    """A real process, and what would be seen of its terminal."""
+
+    def __init__(self, *command: str) -> None:
+        self.process = subprocess.Popen(command)
+        self.pid = self.process.pid
+        self.is_reaped = False
+        self.works = False
+
+    def state(self) -> ShellState:
+        return ShellState("p1", self.pid, is_shell=True, works=self.works)
+
+
+class FakeTerminal:
+    has_unread_input = False
+
+    def __init__(self, *command: str) -> None:
+        self.shell = FakeShell(*command)
+
+
+class FakeLookout:
+    """Sees what it is given, one after the other, and then nothing."""
+
+    def __init__(self, *sentences: str | None) -> None:
+        self._sentences = list(sentences)
+
+    def look(self) -> Busy:
+        return Busy(self._sentences.pop(0) if self._sentences else None)
+
+
+@pytest.fixture
+def idle() -> Iterator[FakeTerminal]:
+    terminal = FakeTerminal("sleep", "1000")
+    until(lambda: states(terminal) == {"S"}, "its start")
+    yield terminal
+    terminal.shell.process.kill()
+    terminal.shell.process.wait()
+
+
+def states(terminal: FakeTerminal) -> set[str]:
+    return {state for state, *_ in processes.threads(terminal.shell.pid)}
+
+
+def stop(terminal: FakeTerminal, *sentences: str | None) -> str | None:
+    return standstill.stop(FakeLookout(*sentences), [terminal])  # type: ignore[arg-type, list-item]
+
+
+def test_an_idle_shell_is_stopped(idle: FakeTerminal) -> None:
+    assert stop(idle) is None
+    assert states(idle) == {"T"}
+
+
+@pytest.mark.parametrize("looks", [("make",), (None, "make"), (None, None, "make")])
+def test_a_program_seen_at_any_look_lets_the_shell_go_on(
+    idle: FakeTerminal, looks: tuple[str | None, ...]
+) -> None:
+    assert stop(idle, *looks) == "make"
+    until(lambda: states(idle) == {"S"}, "the shell to go on")
+
+
+def test_what_is_unread_is_in_the_way(idle: FakeTerminal) -> None:
+    idle.has_unread_input = True
+    assert stop(idle) == "a shell has not read yet what was typed"
+    assert states(idle) == {"S"}
+
+
+def test_a_shell_that_computes_is_at_work() -> None:
+    terminal = FakeTerminal("sh", "-c", "while :; do :; done")
+    assert stop(terminal) == "a shell is at work"
+    terminal.shell.process.kill()
+    terminal.shell.process.wait()
+    assert stop(terminal) is None, "one that is over is not in the way"
+
+
+def test_what_a_program_could_read_is_unread() -> None:
+    master, slave = os.openpty()
+    try:
+        os.write(master, b"half a line")
+        assert not unread(master), "no program could read it"
+        os.write(master, b"\r")
+        assert unread(master)
+        os.read(slave, 100)
+        assert not unread(master)
+        tty.setraw(slave, termios.TCSANOW)
+        os.write(master, b"k")
+        assert unread(master)
+        os.read(slave, 100)
+        assert not unread(master)
+    finally:
+        os.close(slave)
+        os.close(master)
+    assert not unread(master), "nothing can be asked of what is closed"
