@@ -7,6 +7,7 @@ Files, users and, unless it is switched off, the network are the server's.
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
 
@@ -91,10 +92,11 @@ class UnshareProvider(AgentProvider):
 
 
 def _namespaces(settings: ProviderSettings) -> list[str]:
-    """More of them, from `[provider_options.unshare]`."""
+    """More of them: what `[provider_options.unshare]` names, and what those need who are not root."""
     wanted = settings.options.get("namespaces", [])
     if settings.options.keys() - {"namespaces"} or not isinstance(wanted, list):
         raise SetupError("The provider unshare has one option: namespaces, a list.")
     if wrong := [str(name) for name in wanted if name not in ("cgroup", "ipc", "uts")]:
         raise SetupError(f"The provider unshare makes no namespace {', '.join(wrong)}: cgroup, ipc and uts.")
-    return [*wanted, *([] if settings.network else ["net"])]
+    users = [] if os.getuid() == 0 else ["user", "map-current-user"]
+    return [*wanted, *users, *([] if settings.network else ["net"])]
