@@ -277,7 +277,7 @@ SANDBOX_FILES_LEAST = 128
 SANDBOX_MEMORY_LEAST_BYTES = 64 * MIB
 SANDBOX_PROCESSES_LEAST = 8
 """Limits of a sandbox below these would end its agent rather than what runs there."""
-GROUP_ABANDONED_S = 60.0
+GROUP_ABANDONED_S = 10.0
 """An empty control group of this age was left behind: a new one gets its first process at once."""
 SHORT_LIVED_S = 2.0
 """A shell that ended sooner after its start is held as `exited`: its message must stay readable."""
@@ -331,7 +331,7 @@ CLOUDFLARE_QUIET_S = 0.1
 CLOUDFLARE_MESSAGE_CHARS = 200
 """Of a message from the sandbox, shown in the pane."""
 CLOUDFLARE_SAVE_EVERY_S = 1.0
-"""How often the end of a terminal's output is stored, while it writes: 256 KiB, in a fifth of a millisecond."""
+"""How often the end of a terminal's output is stored, while it writes: 256 KiB, in one or two milliseconds (measured)."""
 
 # --- Store -------------------------------------------------------------------------------------------------
 

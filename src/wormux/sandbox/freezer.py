@@ -16,12 +16,15 @@ from pathlib import Path
 from wormux.errors import SandboxError
 from wormux.limits import FREEZE_WITHIN_S
 from wormux.sandbox.cgroup import Group
-from wormux.sandbox.processes import descendants, start_time, state
+from wormux.sandbox.processes import descendants, parent, start_time, state
 
 _LOOK_S = 0.001
 """A process takes a signal when it next runs."""
 _LOOKS_WITHOUT = 2
 """One look at /proc can miss the child of a process that forks meanwhile."""
+
+_STILL = ("T", "t", "Z", "X", None)
+"""States in which a process does nothing: stopped, by a debugger too, or ended."""
 
 
 class Freezer(ABC):
@@ -97,16 +100,18 @@ class SigstopFreezer(Freezer):
             self._record.unlink()
 
     async def _stop_all(self) -> None:
-        """Raises `OSError`: with what was recorded, it can be undone."""
+        """Each once its parent stands still: a shell that still runs would take its program for stopped by Ctrl-Z.
+        Raises `OSError`; with what was recorded, it can be undone."""
         self._stop([self._pid])
         seen = {self._pid}
         looks_without = 0
         while looks_without < _LOOKS_WITHOUT:
             await asyncio.sleep(_LOOK_S)
-            found, moving = await asyncio.to_thread(_moving, self._pid, seen)
-            self._stop(found)
-            seen.update(found)
+            moving = await asyncio.to_thread(_moving, self._pid)
             looks_without = looks_without + 1 if not moving else 0
+            new = [pid for pid in moving if pid not in seen and _has_still_parent(pid)]
+            self._stop(new)
+            seen.update(new)
 
     def _stop(self, pids: Iterable[int]) -> None:
         """Raises `OSError`."""
@@ -132,8 +137,11 @@ class SigstopFreezer(Freezer):
         return [int(pair[0]) for pair in pairs if len(pair) == 2 and start_time(int(pair[0])) == pair[1]]
 
 
-def _moving(pid: int, seen: set[int]) -> tuple[list[int], bool]:
-    """The descendants that were not seen before and run, and whether any runs at all, the process itself included."""
-    running = [process for process in descendants(pid) if state(process) not in ("T", "t", "Z", "X", None)]
-    new = [process for process in running if process not in seen]
-    return new, bool(running) or state(pid) not in ("T", None)
+def _moving(pid: int) -> list[int]:
+    """It and its descendants, as far as they run."""
+    return [process for process in (pid, *descendants(pid)) if state(process) not in _STILL]
+
+
+def _has_still_parent(pid: int) -> bool:
+    above = parent(pid)
+    return above is not None and state(above) in _STILL

@@ -22,6 +22,12 @@ def state(pid: int) -> str | None:
     return fields[0] if fields is not None else None
 
 
+def parent(pid: int) -> int | None:
+    """Whose child it is; None if there is none of this number."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields is not None else None
+
+
 def descendants(pid: int) -> list[int]:
     """Its children, their children and so on, parents first; not those that have ended."""
     children: dict[int, list[int]] = {}
