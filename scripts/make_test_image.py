@@ -1,8 +1,9 @@
 """Makes a container image from this machine's own Debian files, without any registry: a tar for `podman import`.
 
-    python3 scripts/make_test_image.py [--without-python | --old-python] IMAGE.tar
+    python3 scripts/make_test_image.py [--without-python] IMAGE.tar
 
 It holds a shell, the usual small programs and Debian's python3, with the libraries that they need: 55 MB, in a second.
+The python3 in /opt/old says that it is of an old version.
 """
 
 from __future__ import annotations
@@ -19,25 +20,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PROGRAMS = (
-    "bash", "cat", "chmod", "cp", "echo", "env", "false", "head", "hostname", "id", "kill", "ln", "ls", "mkdir",
-    "mkfifo", "mv", "nohup", "ps", "pwd", "readlink", "rm", "rmdir", "sed", "seq", "setsid", "sh", "sleep", "stat",
-    "stty", "tail", "tee", "test", "touch", "tr", "true", "tty", "uname", "wc", "yes",
+    "bash", "cat", "chmod", "chown", "cp", "echo", "env", "false", "grep", "head", "hostname", "id", "kill",
+    "ln", "ls", "mkdir", "mkfifo", "mv", "nohup", "ps", "pwd", "readlink", "rm", "rmdir", "sed", "seq",
+    "setsid", "sh", "sleep", "stat", "stty", "tail", "tee", "test", "touch", "tr", "true", "tty", "uname", "wc",
+    "yes",
 )  # fmt: skip
 PYTHON = "/usr/bin/python3"
 FOLDERS = (
-    "dev",
-    "etc",
-    "home",
-    "proc",
-    "root",
-    "run",
-    "sys",
-    "usr",
-    "usr/bin",
-    "usr/lib",
-    "usr/lib64",
+    "dev", "etc", "home", "opt", "opt/old", "proc", "root", "run", "sys", "usr", "usr/bin", "usr/lib", "usr/lib64",
     "usr/sbin",
-)
+)  # fmt: skip
 LEFT_OUT = (
     "__pycache__",
     "ensurepip",
@@ -111,7 +103,7 @@ def add_text(image: tarfile.TarFile, name: str, text: str, mode: int = 0o644) ->
     image.addfile(entry, io.BytesIO(text.encode()))
 
 
-def make(path: Path, *, python: bool = True, old: bool = False) -> None:
+def make(path: Path, *, python: bool = True) -> None:
     """Write the image's tar."""
     files = set(programs())
     if python:
@@ -129,10 +121,8 @@ def make(path: Path, *, python: bool = True, old: bool = False) -> None:
         image.addfile(worker)
         add_all(image, files)
         add_text(image, "etc/passwd", PASSWD)
-        if old:
-            script = OLD_PYTHON.format(python=os.path.realpath(PYTHON))
-            add_text(image, "usr/bin/python3", script, 0o755)
-        elif python:
+        if python:
+            add_text(image, "opt/old/python3", OLD_PYTHON.format(python=os.path.realpath(PYTHON)), 0o755)
             add_entry(image, "usr/bin/python3", tarfile.SYMTYPE, 0o777, Path(os.path.realpath(PYTHON)).name)
 
 
@@ -142,9 +132,8 @@ def main() -> None:
     )
     parser.add_argument("image", type=Path)
     parser.add_argument("--without-python", action="store_true", help="to see what is said of such an image")
-    parser.add_argument("--old-python", action="store_true", help="its Python says that it is 3.7")
     options = parser.parse_args()
-    make(options.image, python=not options.without_python, old=options.old_python)
+    make(options.image, python=not options.without_python)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 IMAGE = "localhost/wormux-test:latest"
 WITHOUT_PYTHON = "localhost/wormux-no-python:latest"
-OLD_PYTHON = "localhost/wormux-old-python:latest"
-_VARIANTS = {IMAGE: [], WITHOUT_PYTHON: ["--without-python"], OLD_PYTHON: ["--old-python"]}
+_VARIANTS = {IMAGE: [], WITHOUT_PYTHON: ["--without-python"]}
 _WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.01
 _CONFIGURATION = """\
@@ -119,6 +118,15 @@ class Podman:
         """Remove all containers and volumes."""
         self.run("rm", "--all", "--force", "--time", "0")
         self.run("volume", "rm", "--all", "--force")
+
+    def clear_if_any(self) -> None:
+        """The same, at once where nothing is left."""
+        storage = self.folder / "storage"
+        containers = storage / "overlay-containers" / "containers.json"
+        volumes = storage / "volumes"
+        left = containers.exists() and json.loads(containers.read_text())
+        if left or (volumes.is_dir() and any(volumes.iterdir())):
+            self.clear()
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 import sys
 from pathlib import Path
@@ -26,9 +27,10 @@ def main() -> int:
         order, listening = _receive(boot)
         data_dir = Path(order["data_dir"])
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _limit_files(order["open_files"])
         # From now on the kernel names this process, and not the server, as the one that listens.
         listening.listen(LINK_CONNECTIONS)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         boot.sendall(f"The agent cannot start in this container: {_reason(error)}.\n".encode())
         return 1
     inherited = ["--listen-fd", str(listening.detach()), "--ready-fd", str(boot.detach())]
@@ -48,6 +50,14 @@ def _receive(boot: socket.socket) -> tuple[dict[str, Any], socket.socket]:
     os.set_inheritable(descriptors[0], False)
     order: dict[str, Any] = json.loads(line)
     return order, socket.socket(fileno=descriptors[0])
+
+
+def _limit_files(most: int | None) -> None:
+    """Of this process and of all that it starts."""
+    if most is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _reason(error: Exception) -> str:

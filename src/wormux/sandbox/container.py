@@ -117,8 +117,11 @@ class ContainerProvider(AgentProvider):
 
     async def launch(self, sandbox_id: SandboxId) -> None:
         await asyncio.to_thread(build)
-        arguments = [*self._agent_options]
-        data_dir = f"{self.options.home}/{_STATE}"
+        order = {
+            "arguments": [*self._agent_options],
+            "data_dir": f"{self.options.home}/{_STATE}",
+            "open_files": self._limits.open_files,
+        }
         try:
             self._folders.mkdir(mode=0o700, exist_ok=True)
             self._folder(sandbox_id).mkdir(mode=0o700, exist_ok=True)
@@ -129,7 +132,7 @@ class ContainerProvider(AgentProvider):
                 is_new = await self._run(sandbox_id)
                 try:
                     life = await self._main_process(sandbox_id)
-                    answer = await boot.tell(life, arguments, data_dir, listening)
+                    answer = await boot.tell(life, order, listening)
                     await self._check_ready(sandbox_id, life, answer)
                 except BaseException:
                     if is_new:  # Its image may be mended: then it has to be made anew.
@@ -324,8 +327,6 @@ class ContainerProvider(AgentProvider):
             host |= {"Memory": limits.memory_bytes, "MemorySwap": limits.memory_bytes}
         if limits.processes is not None:
             host["PidsLimit"] = limits.processes
-        if limits.open_files is not None:
-            host["Ulimits"] = [{"Name": "nofile", "Soft": limits.open_files, "Hard": limits.open_files}]
         return {
             "Image": options.image,
             "Entrypoint": ["python3", "-I", "-S", f"{_INSIDE}/{CODE}", f"{_INSIDE}/{SOCKET}"],
@@ -335,6 +336,7 @@ class ContainerProvider(AgentProvider):
             "HostConfig": host,
             "Labels": self._labels(sandbox_id),
             "StopSignal": "SIGTERM",
+            "StopTimeout": CONTAINER_STOP_S,
             "WorkingDir": "/",
         } | ({"User": options.user} if options.user else {})
 

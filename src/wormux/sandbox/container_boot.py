@@ -13,7 +13,7 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -64,14 +64,12 @@ class Boot:
         with contextlib.suppress(OSError):
             self._unlink()
 
-    async def tell(
-        self, life: Life, arguments: Sequence[str], data_dir: str, listening: socket.socket
-    ) -> str:
+    async def tell(self, life: Life, order: Mapping[str, object], listening: socket.socket) -> str:
         """Have the process behind `life` run the agent; what it answers: "ready", a sentence, or nothing if it ended.
 
         Raises `SandboxError` if it takes too long."""
-        order = json.dumps({"arguments": list(arguments), "data_dir": data_dir}).encode() + b"\n"
-        telling = asyncio.create_task(self._tell(life.pid, order, listening))
+        line = json.dumps(order).encode() + b"\n"
+        telling = asyncio.create_task(self._tell(life.pid, line, listening))
         ending = asyncio.create_task(life.wait(WAKE_WITHIN_S))
         try:
             await asyncio.wait({telling, ending}, return_when=asyncio.FIRST_COMPLETED)
