@@ -237,10 +237,10 @@ def _make_directories(home: Path, state: Path, user: User) -> None:
 
 def _make_removable(home: Path) -> None:
     """Open directories that their owner has shut, such as a module cache's: nobody but root removes from those."""
-    for folder, names, _ in os.walk(home):
-        for name in names:
-            path = Path(folder, name)
-            with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        home.chmod(0o700)
+        for folder, names, _ in os.walk(home):
+            for path in (Path(folder, name) for name in names):
                 if not path.is_symlink():
                     path.chmod(0o700)
 
