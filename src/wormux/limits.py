@@ -331,7 +331,7 @@ CLOUDFLARE_QUIET_S = 0.1
 CLOUDFLARE_MESSAGE_CHARS = 200
 """Of a message from the sandbox, shown in the pane."""
 CLOUDFLARE_SAVE_EVERY_S = 1.0
-"""How often the end of a terminal's output is stored, while it writes: 256 KiB, in one or two milliseconds (measured)."""
+"""How often the end of a terminal's output is stored, while it writes: 256 KiB, in a millisecond or two."""
 
 # --- Store -------------------------------------------------------------------------------------------------
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import ssl
 import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from socket import gaierror
 
 import pytest
+from websockets.exceptions import InvalidProxy
 
 from wormux.errors import SandboxError
 from wormux.limits import CLOUDFLARE_KEPT_BYTES, MIB, POSITION_MARK_BYTES
@@ -201,6 +204,45 @@ async def test_where_nobody_listens_is_said(tmp_path: Path) -> None:
     lost = await Pane(await provider.start(BOX, ignore), open_request()).events.next(Lost)
     assert lost == Lost("127.0.0.1 cannot be reached: Connection refused.")
     await provider.aclose()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (TimeoutError(), "The Cloudflare sandbox did not answer within 60 seconds."),
+        (ssl.SSLCertVerificationError("self-signed"), "example.com shows a certificate that is not trusted."),
+        (
+            gaierror(-2, "Name or service not known"),
+            "The name or address example.com of the Cloudflare sandbox",
+        ),
+        (
+            OSError("Multiple exceptions: [Errno 111] …"),
+            "The name or address example.com of the Cloudflare sandbox",
+        ),
+        (
+            InvalidProxy("http://me:secret@proxy", "odd"),
+            "The proxy that the environment names cannot be used.",
+        ),
+        (ImportError("python-socks"), "The connection to example.com fails (ImportError)."),
+    ],
+)
+async def test_every_failure_to_connect_has_its_sentence(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    world.provider = world.later_provider(url="wss://example.com/{sandbox}?secret={pane}")
+    monkeypatch.setattr(cloudflare_socket, "_Connect", fail)
+    lost = await Pane(await world.start(), open_request()).events.next(Lost)
+    assert lost.reason.startswith(sentence)
+    assert "secret" not in lost.reason
+
+
+async def test_a_server_without_tls_is_said(world: World) -> None:
+    world.provider = world.later_provider(url=world.server.url.replace("ws://", "wss://"))
+    lost = await Pane(await world.start(), open_request()).events.next(Lost)
+    assert lost == Lost("127.0.0.1 breaks the connection off before it stands.")
 
 
 async def test_what_is_no_such_server_is_said(tmp_path: Path) -> None:
@@ -532,6 +574,25 @@ async def test_a_deaf_link_is_noticed_and_replaced(world: World, monkeypatch: py
     assert pane.output == b"$ missed\r\necho he''ard\r\nheard\r\n$ "[: len(pane.output)]
     assert pane.events.of(Lost) == []
     assert world.events.all == []
+
+
+async def test_what_is_typed_while_a_link_is_looked_at_arrives_on_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon(monkeypatch, "CLOUDFLARE_DEAF_AFTER_S", 0.05)
+    pane = await at_prompt(Pane(await world.start(), open_request()))
+    pane.type(b"stty -echo; echo si''lent; head -n 20 >/dev/null; echo do''ne\n")
+    await pane.shows(b"silent\r\n")
+    lines = [b"line %d\n" % number for number in range(20)]
+    for line in lines[:-1]:  # some of them in the middle of a look
+        pane.type(line)
+        await asyncio.sleep(0.013)
+    pane.type(lines[-1])
+    await pane.shows(b"done\r\n")
+    await pane.events.next(InputAck, lambda ack: ack.position == pane.typed)
+    assert pane.events.of(Uncertain) == []
+    assert bytes(world.server.ptys()["pane-1-1"].typed).endswith(b"".join(lines))
+    assert len(world.server.connects) > 1
 
 
 async def test_a_deaf_link_to_a_sandbox_that_slept_is_lost(

@@ -340,8 +340,8 @@ class CloudflareTerminal(Terminal):
     def _output(self, data: bytes) -> None:
         """The terminal wrote."""
         self._outputs += 1
-        self._take(data)
         self._prove_all()
+        self._take(data)
         if not self._is_ready:
             self._look_for_prompt(data)
         if self._events.waiting_bytes > CLOUDFLARE_HELD_BYTES:

@@ -8,6 +8,8 @@ outlives the server, not the machine, and then only recognises less.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
@@ -117,10 +119,9 @@ class Records:
     def output(self, record: Record, data: bytes) -> None:
         """The terminal wrote; called before that is delivered."""
         record.note_output(data)
-        if record.position > record.mark - POSITION_MARK_BYTES // 2:
-            self.save(record)  # so that the mark stays ahead
-        elif time.monotonic() - record.saved_at_s >= CLOUDFLARE_SAVE_EVERY_S:
-            self._save_tail(record)
+        is_due = time.monotonic() - record.saved_at_s >= CLOUDFLARE_SAVE_EVERY_S
+        if is_due or record.position > record.mark - POSITION_MARK_BYTES // 2:  # the mark stays ahead
+            self.save(record)
 
     def save(self, record: Record) -> None:
         if record.position > record.mark - POSITION_MARK_BYTES // 2:
@@ -159,12 +160,15 @@ class Records:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
             file = os.open(new, flags, 0o600)
             try:
-                os.write(file, data)
+                if os.write(file, data) < len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             finally:
                 os.close(file)
             new.replace(path)
-        except OSError as error:
+        except OSError as error:  # what was stored before stays
             self._failed(error)
+            with contextlib.suppress(OSError):
+                new.unlink()
 
     def _failed(self, error: OSError) -> None:
         if not self._has_complained:

@@ -13,6 +13,7 @@ import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from socket import gaierror
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -209,8 +210,10 @@ def _unreachable(error: Exception, host: str) -> Unreachable:
         return Unreachable(f"No encrypted connection to {host} comes about.", is_answer=False)
     if isinstance(error, InvalidProxy):
         return Unreachable("The proxy that the environment names cannot be used.", is_answer=False)
+    if isinstance(error, ConnectionError) and error.errno is None:  # as where TLS meets a server without it
+        return Unreachable(f"{host} breaks the connection off before it stands.", is_answer=False)
     if isinstance(error, OSError):
-        if error.errno is None or error.__class__.__name__ == "gaierror":
+        if error.errno is None or isinstance(error, gaierror):
             return Unreachable(
                 f"The name or address {host} of the Cloudflare sandbox cannot be reached.", is_answer=False
             )
