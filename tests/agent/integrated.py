@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -101,5 +103,10 @@ class Sandbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for (
+            pid
+        ) in self.agent.descendants():  # bash may miss a hang-up in the moment in which it begins to wait
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._stack.__exit__(kind, error, trace)
         shutil.rmtree(self.home)

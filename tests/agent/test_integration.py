@@ -169,6 +169,14 @@ def test_the_prompt_of_bash_that_is_made_anew_each_time(rc: str) -> None:
             assert b"new " + ENDS in pane.output[start:]
 
 
+def test_a_prompt_command_of_bash_that_comes_later() -> None:
+    with Sandbox("bash") as sandbox:
+        pane = sandbox.open()
+        assert run(pane, "PROMPT_COMMAND='seen=$?'") == 0
+        assert run(pane, "(exit 7)") == 7
+        assert run(pane, "[[ $seen == 7 ]]") == 0
+
+
 def test_the_debug_trap_of_bash_goes_on() -> None:
     """A clock of the usual kind: begins with the first command since the prompt, is read by the prompt."""
     rc = """

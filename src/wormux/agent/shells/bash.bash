@@ -105,6 +105,7 @@ __wormux_start() {
     if ((BASH_VERSINFO[0] > 5 || BASH_VERSINFO[0] == 5 && BASH_VERSINFO[1] >= 1)); then
         # Each element finds the status that the command left. The first stays the person's: it is what an assignment to
         # PROMPT_COMMAND sets. With a DEBUG trap, what comes last there is what the trap takes for the next command.
+        if [[ -z ${PROMPT_COMMAND[*]-} ]]; then PROMPT_COMMAND=(""); fi
         if [[ $1 && $1 != "trap -- - "* || ${PROMPT_COMMAND[*]-} == *__bp_* ]]; then
             PROMPT_COMMAND=(__wormux_prompt "${PROMPT_COMMAND[@]}")
         else
