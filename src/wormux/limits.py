@@ -317,7 +317,7 @@ CLOUDFLARE_FRAME_BYTES = 16 * MIB
 CLOUDFLARE_HELD_BYTES = 8 * MIB
 """Read ahead while a terminal is held: half of what makes its link deaf. Past it the link is let go of, and taken up
 again later, less what was written meanwhile."""
-CLOUDFLARE_DEAF_AFTER_S = 10.0
+CLOUDFLARE_DEAF_AFTER_S = 5.0
 """Input that nothing follows for so long is reason to look whether the link is deaf: few programs that are typed to
 say nothing for longer, and a look costs one connect."""
 CLOUDFLARE_PONG_WITHIN_S = 5.0

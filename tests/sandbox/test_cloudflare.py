@@ -37,6 +37,9 @@ from wormux.testing.sandbox_conformance import BOX, CLIENT, WITHIN_S, Events, Pa
 
 SECRET = "Bearer hush-hush"
 
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+"""The server's; the conformance suite runs on both."""
+
 
 class World:
     """A Cloudflare server, and a provider that knows it."""
