@@ -54,7 +54,9 @@ class Frozen:
     of its link; its terminals deliver nothing more."""
 
 
-TerminalEvent = Opened | Refused | Output | SizeMark | Ready | InputAck | Uncertain | Foreground | Ended | Lost
+TerminalEvent = (
+    Opened | Refused | Output | SizeMark | Ready | InputAck | Uncertain | Foreground | Ended | Lost
+)
 """`Opened` or `Refused` (the last event then) comes first; `Ended` or `Lost` comes last."""
 SandboxEvent = Busy | Stopped | Frozen | Refused | Lost
 """`Stopped`, `Frozen` or `Refused` answers `sleep`, `Frozen` or `Refused` answers `freeze`; `Stopped`, `Frozen` or
