@@ -25,6 +25,8 @@ PROGRAMS = (
     "setsid", "sh", "sleep", "stat", "stty", "tail", "tee", "test", "touch", "tr", "true", "tty", "uname", "wc",
     "yes",
 )  # fmt: skip
+TERMINFO = "/lib/terminfo/x/xterm-256color"
+"""Without it, shells take the terminal for a dumb one."""
 PYTHON = "/usr/bin/python3"
 FOLDERS = (
     "dev", "etc", "home", "opt", "opt/old", "proc", "root", "run", "sys", "usr", "usr/bin", "usr/lib", "usr/lib64",
@@ -73,10 +75,11 @@ def python_files() -> Iterator[str]:
 
 
 def programs() -> Iterator[str]:
-    """Those that are here."""
+    """Those that are here, and what they know of the terminal."""
     for name in PROGRAMS:
         if found := shutil.which(name, path="/usr/bin:/bin"):
             yield found
+    yield TERMINFO
 
 
 def inside(path: str) -> str:

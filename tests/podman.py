@@ -59,6 +59,7 @@ class Podman:
         """One command's output; raises what it complains of."""
         answer = subprocess.run(
             [*self._command, *arguments],
+            cwd=self.folder,
             env=self._env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -94,6 +95,7 @@ class Podman:
         with (self.folder / "service.log").open("ab") as log:
             self._service = subprocess.Popen(
                 [*self._command, "system", "service", "--time", "0", f"unix://{self.socket}"],
+                cwd=self.folder,  # where containers' monitors leave notes of memory that was used up
                 env=self._env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

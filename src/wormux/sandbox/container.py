@@ -287,22 +287,22 @@ class ContainerProvider(AgentProvider):
         """Why its main process ended, as the daemon tells it; it hears of that a moment later than we do."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        try:
-            while True:
+        while (passed_s := loop.time() - began) < CONTAINER_ENDED_WITHIN_S:
+            try:
                 async with self._daemon.ask("The container cannot be looked at") as docker:
                     seen = await self._look(docker, sandbox_id)
-                passed_s = loop.time() - began
+            except DaemonAway:
+                return Lost(f"{lost.reason} The daemon that runs containers does not answer.", dead=True)
+            except SandboxError:  # It is between two states.
+                seen = None
+            else:
                 if seen is None:
                     return Lost("The container was removed. The next one gets the same home.", dead=True)
-                if not seen.runs and not (seen.may_be_going and passed_s < CONTAINER_REMOVED_WITHIN_S):
+            if seen is not None and not seen.runs:
+                if not seen.may_be_going or passed_s > CONTAINER_REMOVED_WITHIN_S:
                     return Lost(ended_sentence(seen, self._limits.memory_bytes), dead=True)
-                if passed_s > CONTAINER_ENDED_WITHIN_S:
-                    return lost
-                await asyncio.sleep(CONTAINER_LOOK_EVERY_S)
-        except DaemonAway:
-            return Lost(f"{lost.reason} The daemon that runs containers does not answer.", dead=True)
-        except SandboxError:
-            return lost
+            await asyncio.sleep(CONTAINER_LOOK_EVERY_S)
+        return lost
 
     def _config(self, sandbox_id: SandboxId) -> dict[str, Any]:
         """What the container is made from."""
