@@ -329,7 +329,9 @@ async def test_after_sleep_the_shell_is_fresh_and_is_the_next_terminal(world: Wo
     again = await world.again(pane)
     assert (await again.events.next(Refused)).gone
     position = await pane.position()
+    assert world.server.connects[-1].query["shell"] == "/bin/sh"
     fresh = Pane(await world.start(), Open("pane-1", 2, 100, 30, position, b"<new shell>", ("/bin/sh",)))
+    await fresh.events.next(Ready)
     await fresh.shows(b"<new shell>$ ")
     assert (await fresh.opened()).position == position
     fresh.type(b"echo af''ter; stty size\n")

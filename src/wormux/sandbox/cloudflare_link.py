@@ -92,10 +92,13 @@ class CloudflareSandbox(Sandbox):
 
     # --- What its terminals need -------------------------------------------------------------------------------
 
-    async def connect(self, session: str, cols: int, rows: int, argv: tuple[str, ...]) -> PtySocket:
-        shell = self._options.shell
-        if shell is None and len(argv) == 1 and argv[0].startswith("/"):
-            shell = argv[0]
+    def shell_of(self, argv: tuple[str, ...]) -> str | None:
+        """A path is all that can be asked for."""
+        if self._options.shell is None and len(argv) == 1 and argv[0].startswith("/"):
+            return argv[0]
+        return self._options.shell
+
+    async def connect(self, session: str, cols: int, rows: int, shell: str | None) -> PtySocket:
         return await PtySocket.open(self._options, self._sandbox_id, session, cols, rows, shell)
 
     def take_over(self, terminal: CloudflareTerminal) -> None:

@@ -56,7 +56,10 @@ class Owner(Protocol):
 
     records: Records
 
-    async def connect(self, session: str, cols: int, rows: int, argv: tuple[str, ...]) -> PtySocket: ...
+    async def connect(self, session: str, cols: int, rows: int, shell: str | None) -> PtySocket: ...
+
+    def shell_of(self, argv: tuple[str, ...]) -> str | None:
+        """The shell that is asked for; None: the container's own."""
 
     def take_over(self, terminal: CloudflareTerminal) -> None:
         """Whoever else is linked to its pane is not any more."""
@@ -216,31 +219,35 @@ class CloudflareTerminal(Terminal):
 
     async def _open_new(self, request: Open) -> PtySocket:
         self._owner.take_over(self)
+        shell = self._owner.shell_of(request.argv)
         spare = self._owner.take_spare(request.pane_id)
         if spare is not None:
             session, socket = spare
             self._wanted_size = self._wanted_size or (request.cols, request.rows)
         else:
             session = f"{request.pane_id}-{request.generation}"  # never one that had a shell already
-            socket = await self._connect(session, request.cols, request.rows, request.argv)
+            socket = await self._connect(session, request.cols, request.rows, shell)
         start = request.position + len(request.preamble)
         record = Record(
             PaneId(request.pane_id), request.generation, session, start, request.cols, request.rows
         )
         record.answered = request.position
+        record.shell = shell
         self._owner.records.add(record)
         self._is_ready = False
         end = start + len(socket.kept)
         self._begin(record, socket, request.position, end, {})
         self._post_output(request.preamble)
         self._take(socket.kept)
+        if socket.kept:
+            self._look_for_prompt(socket.kept)
         self._ready_timer = self._loop.call_later(READY_WITHIN_S, self._now_ready)
         self._apply_wanted_size()
         return socket
 
-    async def _connect(self, session: str, cols: int, rows: int, argv: tuple[str, ...] = ()) -> PtySocket:
+    async def _connect(self, session: str, cols: int, rows: int, shell: str | None) -> PtySocket:
         """Raises `Unreachable`, and `CancelledError` also where a cancelled connect came about all the same."""
-        socket = await self._owner.connect(session, cols, rows, argv)
+        socket = await self._owner.connect(session, cols, rows, shell)
         if self._stand is _Stand.OVER:
             self._owner.let_go(socket)
             raise asyncio.CancelledError
@@ -252,7 +259,7 @@ class CloudflareTerminal(Terminal):
             self._replay(record, position, b"")
             self._last(Ended(Exit(), record.position, dict(record.proven)), _Stand.ENDED)
             return None
-        socket = await self._connect(record.session, record.cols, record.rows)
+        socket = await self._connect(record.session, record.cols, record.rows, record.shell)
         part = new_part(record.tail, socket.kept)
         if part.verdict is Verdict.FRESH:
             self._owner.records.remove(record)
@@ -429,7 +436,7 @@ class CloudflareTerminal(Terminal):
         record = self._record
         assert record is not None
         try:
-            socket = await self._connect(record.session, record.cols, record.rows)
+            socket = await self._connect(record.session, record.cols, record.rows, record.shell)
         except Unreachable as error:
             self._drop(str(error))
             return None

@@ -49,6 +49,8 @@ class Record:
     """Of the next byte of output."""
     cols: int
     rows: int
+    shell: str | None = None
+    """That it was started with, for the next one; None: the container's own."""
     mark: int = 0
     """Stored: nothing at or past it was ever delivered."""
     tail: Tail = field(default_factory=Tail)
@@ -136,6 +138,7 @@ class Records:
         state = {
             "generation": record.generation,
             "session": record.session,
+            "shell": record.shell,
             "start": record.position - record.tail.seen,
             "mark": record.mark,
             "cols": record.cols,
@@ -200,6 +203,8 @@ def _load(path: Path) -> Record:
         raise ValueError("A number is none.")
     if not _SESSION.fullmatch(state["session"]):
         raise ValueError("The name of the terminal is none.")
+    if not isinstance(state["shell"], str | None):
+        raise ValueError("The shell is none.")  # noqa: TRY004 - of what was read, like the others
     position, seen, data = state["start"], 0, b""
     try:
         stored = path.with_suffix(".tail").read_bytes()
@@ -215,6 +220,7 @@ def _load(path: Path) -> Record:
         pane_id=PaneId(path.stem),
         generation=state["generation"],
         session=state["session"],
+        shell=state["shell"],
         position=position,
         cols=state["cols"],
         rows=state["rows"],
