@@ -94,3 +94,16 @@ async def test_a_sandbox_sleeps_once_its_work_is_done(drowsy_server: ServerProce
         fifo.write_text("the end\n")
         await client.wait_session(session, "asleep")
         assert (fifo.parent / "done").read_text() == "the end\n"
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_directory_that_was_entered_just_before_is_kept(
+    drowsy_server: ServerProcess, force: bool
+) -> None:
+    async with ScriptedClient(drowsy_server.url, drowsy_server.token) as client:
+        session, pane = await new_session(client, f"just before, {force}")
+        await client.request("session_lease", session_id=session, seconds=600)
+        await run(client, pane, "cd /var/tmp")
+        await client.request("session_sleep", session_id=session, force=force)
+        await client.wait_status(pane, "asleep")
+        assert await run(client, pane, "pwd") == b"/var/tmp\r\n"

@@ -313,7 +313,9 @@ class Agent:
         and was acknowledged: nobody can tell which of its bytes a program that is killed has read.
         """
         if self._ending is None:
-            if not force:
+            if force:
+                self._lookout.look()  # so that the terminals tell where they are
+            else:
                 self._hear_panes()
                 hindrance = standstill.stop(self._lookout, self._living())
                 if hindrance is not None:

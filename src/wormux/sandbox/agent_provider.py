@@ -73,8 +73,8 @@ class AgentProvider(Provider):
 
     def watch(self, sandbox_id: SandboxId, life: Life) -> Life:
         """This is the life of its agent from now on."""
-        old = self._lives.pop(sandbox_id, None)
-        if old is not None:
+        old = self._lives.get(sandbox_id)
+        if old is not None and old is not life:
             old.unwatch()
         self._lives[sandbox_id] = life
         return life
