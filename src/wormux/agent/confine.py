@@ -15,6 +15,12 @@ _PR_CAPBSET_DROP = 24
 _CAPABILITIES = 64
 """As many as the kernel's sets have room for."""
 _CAPABILITY_VERSION_3 = 0x20080522
+_LANDLOCK_CREATE_RULESET = 444
+_LANDLOCK_RESTRICT_SELF = 446
+"""Numbers of system calls, the same on all machines."""
+_LANDLOCK_GIVE_VERSION = 1
+_LANDLOCK_SCOPES_SINCE = 6
+_LANDLOCK_SCOPE_ABSTRACT_SOCKETS = 1
 
 
 class StillPrivileged(Exception):
@@ -38,6 +44,7 @@ def confine(uid: Optional[int], gid: Optional[int], files: Optional[int], proces
     none = (ctypes.c_uint32 * 6)()
     if libc.capset(header, none) != 0:
         raise StillPrivileged(f"Capabilities cannot be given up: {os.strerror(ctypes.get_errno())}.")
+    _shut_off_abstract_sockets(libc)
     _check()
 
 
@@ -47,6 +54,20 @@ def _limit(what: int, most: Optional[int]) -> None:
         hard = most if hard == resource.RLIM_INFINITY else min(hard, most)
         soft = hard if soft == resource.RLIM_INFINITY else min(hard, soft)
         resource.setrlimit(what, (soft, hard))
+
+
+def _shut_off_abstract_sockets(libc: ctypes.CDLL) -> None:
+    """Keep this process and all that it starts from the sockets without a file that others on the machine have made:
+    whoever shares the network would reach them, such as a desktop's. Kernels before 6.12 cannot."""
+    if libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_GIVE_VERSION) < _LANDLOCK_SCOPES_SINCE:
+        return
+    rules = (ctypes.c_uint64 * 3)(0, 0, _LANDLOCK_SCOPE_ABSTRACT_SOCKETS)
+    ruleset = libc.syscall(_LANDLOCK_CREATE_RULESET, rules, ctypes.sizeof(rules), 0)
+    if ruleset < 0 or libc.syscall(_LANDLOCK_RESTRICT_SELF, ruleset, 0) != 0:
+        raise StillPrivileged(
+            f"Sockets of the machine cannot be shut off: {os.strerror(ctypes.get_errno())}."
+        )
+    os.close(ruleset)
 
 
 def _check() -> None:
