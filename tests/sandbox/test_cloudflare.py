@@ -311,6 +311,8 @@ async def test_a_sandbox_that_does_not_get_ready_is_given_up(
 async def test_the_last_socket_that_closes_is_sleep(world: World) -> None:
     sandbox = await world.start()
     panes = [await at_prompt(Pane(sandbox, open_request(f"pane-{number}"))) for number in range(3)]
+    for pane in panes:
+        await pane.events.next(Ready)
     heard = [len(pane.events.all) for pane in panes]
     await world.server.sleep(BOX)
     await world.events.next(Frozen)
