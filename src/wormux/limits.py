@@ -219,6 +219,8 @@ AGENT_GAP_S = 5.0
 delay of a loaded machine that people would put up with."""
 SHELLS_SETTLE_WITHIN_S = 0.2
 """How long a sandbox that is to sleep waits for shells that are just writing their prompts."""
+PROGRAM_STARTS_WITHIN_S = 0.05
+"""From the fork of a shell until its program is executed and has its own name, on a loaded machine."""
 SHELLS_STOP_WITHIN_S = 0.5
 """From SIGSTOP until shells at their prompts are seen stopped: they need no more than a turn of a loaded core."""
 OOM_KNOWN_WITHIN_S = 10.0
@@ -252,6 +254,8 @@ waits for the end of its link."""
 CONTAINER_REMOVED_WITHIN_S = 0.5
 """A container that was killed may be about to be removed: that is the better reason, if it comes this soon."""
 CONTAINER_LOOK_EVERY_S = 0.02
+CONTAINER_ENDING_S = 0.2
+"""An agent that has said goodbye has ended by then; one that is mute is stopped after it."""
 BOOT_ORDER_BYTES = 64 * KIB
 """What an agent in a container is told at its start."""
 

@@ -23,11 +23,11 @@ from wormux.protocol.agent_link import Busy, Ended, Refused, Sleep, Stopped
 
 from .harness import BASH, Agent, Control, Pane, until
 
-AGENTS_PER_SHELL = int(os.environ.get("STANDSTILL_AGENTS", "4"))
+AGENTS_PER_SHELL = int(os.environ.get("STANDSTILL_AGENTS", "3"))
 """As many are put to sleep; each refuses about twice before it does."""
 FISH = ("/usr/bin/fish", "--no-config", "-i", "-C", "function fish_prompt; printf '$ '; end")
 SHELLS = {"bash": BASH, "dash": ("/bin/dash", "-i"), "fish": FISH}
-JOB = "sh -c 'echo begun >{file}; sleep 0.03; echo done >{file}'"
+JOB = "sh -c 'echo begun >{file}; sleep 0.1; echo done >{file}'"
 
 
 def spin(seconds: float) -> None:
@@ -117,13 +117,16 @@ class FakeTerminal:
 
 
 class FakeLookout:
-    """Sees what it is given, one after the other, and then nothing."""
+    """Sees what it is given, one after the other, and then what it saw last."""
 
     def __init__(self, *sentences: str | None) -> None:
         self._sentences = list(sentences)
+        self.busy = Busy(None)
 
     def look(self) -> Busy:
-        return Busy(self._sentences.pop(0) if self._sentences else None)
+        if self._sentences:
+            self.busy = Busy(self._sentences.pop(0))
+        return self.busy
 
 
 @pytest.fixture
@@ -145,6 +148,12 @@ def stop(terminal: FakeTerminal, *sentences: str | None) -> str | None:
 
 def test_an_idle_shell_is_stopped(idle: FakeTerminal) -> None:
     assert stop(idle) is None
+    assert states(idle) == {"T"}
+
+
+def test_a_program_that_is_there_for_a_moment_alone_is_waited_for(idle: FakeTerminal) -> None:
+    """As one that is to be ignored has another name before it is executed."""
+    assert stop(idle, "sh", "sh", None) is None
     assert states(idle) == {"T"}
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection
 from wormux.agent import processes
 from wormux.agent.lookout import Lookout
 from wormux.agent.terminal import Terminal
-from wormux.limits import SHELLS_SETTLE_WITHIN_S, SHELLS_STOP_WITHIN_S
+from wormux.limits import PROGRAM_STARTS_WITHIN_S, SHELLS_SETTLE_WITHIN_S, SHELLS_STOP_WITHIN_S
 
 _LOOK_EVERY_S = 0.001
 _ASLEEP = "SI"
@@ -26,14 +26,22 @@ _ASLEEP = "SI"
 
 
 def hindrance(lookout: Lookout, terminals: Collection[Terminal]) -> str | None:
-    """What sleep would break now; None if nothing. May take `SHELLS_SETTLE_WITHIN_S`, since shells that write their
-    prompts are awake for a moment."""
-    seen = lookout.look()
-    if seen.sentence is not None and not any(terminal.shell.state().works for terminal in terminals):
+    """What sleep would break now; None if nothing. News may take `SHELLS_SETTLE_WITHIN_S`: shells that write their
+    prompts are awake for a moment, and a program that is to be ignored has its shell's name until it is executed."""
+    known, seen = lookout.busy, lookout.look()
+    if (
+        seen.sentence is not None
+        and seen == known
+        and not any(terminal.shell.state().works for terminal in terminals)
+    ):
         return seen.sentence
     shells = _shells(terminals)
     sentence = _wait(lambda: _unrest(shells, _ASLEEP), SHELLS_SETTLE_WITHIN_S)
-    return lookout.look().sentence or sentence
+    seen = lookout.look()
+    if seen.sentence is not None and seen != known:
+        sentence = _wait(lambda: _unrest(shells, _ASLEEP) or lookout.look().sentence, PROGRAM_STARTS_WITHIN_S)
+        return sentence and (lookout.busy.sentence or sentence)
+    return seen.sentence or sentence
 
 
 def stop(lookout: Lookout, terminals: Collection[Terminal]) -> str | None:
