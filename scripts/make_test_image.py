@@ -33,7 +33,6 @@ FOLDERS = (
     "usr/sbin",
 )  # fmt: skip
 LEFT_OUT = (
-    "__pycache__",
     "ensurepip",
     "idlelib",
     "lib2to3",

@@ -112,7 +112,7 @@ class TestReasons(Containers):
         async with self.made(ProviderSettings(self.data_dir, limits=limits)) as (_, sandbox, _):
             pane = self.pane(sandbox)
             await pane.shows(self.prompt)
-            pane.type(b"exec python3 -c 'x = bytes(10**9)'\n")
+            pane.type(b"exec python3 -c \"x = b'x' * 10**9\"\n")
             exit = (await pane.events.next(Ended)).exit
             assert (exit.signal, exit.oom) == ("SIGKILL", True)
 

@@ -29,6 +29,7 @@ from wormux.errors import SandboxError
 from wormux.ids import SandboxId
 from wormux.limits import (
     CONTAINER_ENDED_WITHIN_S,
+    CONTAINER_ENDING_S,
     CONTAINER_LOOK_EVERY_S,
     CONTAINER_REMOVED_WITHIN_S,
     CONTAINER_STOP_S,
@@ -142,15 +143,13 @@ class ContainerProvider(AgentProvider):
             raise SandboxError(f"The container's directory cannot be made: {error.strerror}.") from error
 
     async def end(self, sandbox_id: SandboxId) -> None:
-        """The container is stopped: politely, then by force."""
+        """The container is stopped, politely and then by force, unless its agent is known to have ended: then it is
+        ending too, and whoever starts or removes it next waits for that."""
+        life = self.known_life(sandbox_id)
+        if life is not None and await life.wait(CONTAINER_ENDING_S):
+            return
         async with self._daemon.ask("The container cannot be stopped") as docker:
-            seen = await self._look(docker, sandbox_id)
-            if seen is None or not seen.runs:
-                return
-            container = docker.containers.container(self._name(sandbox_id))
-            if seen.is_paused:
-                await container.unpause()
-            await container.stop(t=CONTAINER_STOP_S)
+            await self._stop(docker, sandbox_id, await self._look(docker, sandbox_id))
 
     async def remove(self, sandbox_id: SandboxId) -> None:
         name = self._name(sandbox_id)
@@ -233,12 +232,22 @@ class ContainerProvider(AgentProvider):
             )
         return Seen.of(shown["State"])
 
+    async def _stop(self, docker: aiodocker.Docker, sandbox_id: SandboxId, seen: Seen | None) -> None:
+        """Until it has ended, if it runs."""
+        if seen is not None and seen.runs:
+            container = docker.containers.container(self._name(sandbox_id))
+            if seen.is_paused:
+                await container.unpause()
+            await container.stop(t=CONTAINER_STOP_S)
+
     async def _run(self, sandbox_id: SandboxId) -> bool:
         """Start the container, making it if there is none; whether it is new."""
         is_new = False
         try:
             async with self._daemon.ask("The container cannot be started") as docker:
-                if await self._look(docker, sandbox_id) is None:
+                seen = await self._look(docker, sandbox_id)
+                await self._stop(docker, sandbox_id, seen)
+                if seen is None:
                     labels = self._labels(sandbox_id)
                     await _volumes(docker).create({"Name": self._volume(sandbox_id), "Labels": labels})
                     await docker.containers.create(self._config(sandbox_id), name=self._name(sandbox_id))
@@ -298,9 +307,9 @@ class ContainerProvider(AgentProvider):
             else:
                 if seen is None:
                     return Lost("The container was removed. The next one gets the same home.", dead=True)
-            if seen is not None and not seen.runs:
-                if not seen.may_be_going or passed_s > CONTAINER_REMOVED_WITHIN_S:
-                    return Lost(ended_sentence(seen, self._limits.memory_bytes), dead=True)
+            is_sure = passed_s > CONTAINER_REMOVED_WITHIN_S
+            if seen is not None and not seen.runs and (is_sure or not seen.may_be_going):
+                return Lost(ended_sentence(seen, self._limits.memory_bytes), dead=True)
             await asyncio.sleep(CONTAINER_LOOK_EVERY_S)
         return lost
 

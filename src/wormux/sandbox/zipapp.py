@@ -28,9 +28,9 @@ if sys.version_info < (3, 9):
     import socket
 
     found = "%d.%d" % tuple(sys.version_info)[:2]
-    boot = socket.socket(socket.AF_UNIX)
-    boot.connect(sys.argv[1])
-    boot.sendall(("The image has Python %s; the agent needs 3.9 or newer.\\n" % found).encode())
+    with socket.socket(socket.AF_UNIX) as boot:
+        boot.connect(sys.argv[1])
+        boot.sendall(("The image has Python %s; the agent needs 3.9 or newer.\\n" % found).encode())
     sys.exit(1)
 
 from wormux.agent.in_container import main
