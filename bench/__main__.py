@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import argparse
 
-from bench import attach, bulk, echo, emulator, fairness, many, memory, restart, screens, slow, wake
+from bench import (
+    attach,
+    bulk,
+    container,
+    echo,
+    emulator,
+    fairness,
+    freeze,
+    many,
+    memory,
+    restart,
+    screens,
+    slow,
+    wake,
+)
 from bench.report import show
 
 BENCHMARKS = {
     "bulk": bulk.measure,
     "echo": echo.measure,
     "wake": wake.measure,
+    "freeze": freeze.measure,
     "many": many.measure,
     "restart": restart.measure,
     "slow": slow.measure,
@@ -19,6 +34,7 @@ BENCHMARKS = {
     "screens": screens.measure,
     "attach": attach.measure,
     "emulator": emulator.measure,
+    "container": container.measure,
 }
 
 
