@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from wormux.errors import SandboxError, SetupError
 from wormux.limits import MIB
 from wormux.protocol.agent_link import Ended, Stopped
 from wormux.sandbox import link as link_module
+from wormux.sandbox.container import ContainerProvider
 from wormux.sandbox.container_daemon import DaemonRefused, make_daemon
 from wormux.sandbox.container_states import Seen, ended_sentence, refused_sentence
 from wormux.sandbox.port import Lost, Provider
@@ -40,6 +42,17 @@ async def failure(provider: Provider) -> str:
 
 
 class TestReasons(Containers):
+    @asynccontextmanager
+    async def unstarted(
+        self, settings: ProviderSettings | None = None, **options: Any
+    ) -> AsyncIterator[ContainerProvider]:
+        """A provider with these options, closed in the end."""
+        provider = self.make_provider(settings, **options)
+        try:
+            yield provider
+        finally:
+            await provider.aclose()
+
     @pytest.mark.parametrize(
         ("options", "reason"),
         [
@@ -60,28 +73,24 @@ class TestReasons(Containers):
     async def test_a_container_that_cannot_start_says_why_and_leaves_no_container(
         self, options: dict[str, Any], reason: str
     ) -> None:
-        provider = self.make_provider(**options)
-        said = await failure(provider)
-        assert said.startswith(reason)
-        assert len(said) < 300
-        assert "\n" not in said
-        assert self.podman.run("ps", "--all", "--quiet") == ""
-        await provider.destroy(BOX)
-        await provider.aclose()
+        async with self.unstarted(**options) as provider:
+            said = await failure(provider)
+            assert said.startswith(reason)
+            assert len(said) < 300
+            assert "\n" not in said
+            assert self.podman.run("ps", "--all", "--quiet") == ""
+            await provider.destroy(BOX)
         assert self.remains() == []
 
     async def test_a_name_that_is_taken_is_left_to_its_owner(self) -> None:
-        provider = self.make_provider()
-        name = provider._name(BOX)
-        self.podman.run("create", "--name", name, IMAGE, "true")
-        assert (
-            await failure(provider)
-            == f"The name {name} belongs to a container that is not of this server. Rename that."
-        )
-        with pytest.raises(SandboxError, match="not of this server"):
-            await provider.destroy(BOX)
-        assert self.podman.names() == [name]
-        await provider.aclose()
+        async with self.unstarted() as provider:
+            name = provider._name(BOX)
+            self.podman.run("create", "--name", name, IMAGE, "true")
+            reason = f"The name {name} belongs to a container that is not of this server. Rename that."
+            assert await failure(provider) == reason
+            with pytest.raises(SandboxError, match="not of this server"):
+                await provider.destroy(BOX)
+            assert self.podman.names() == [name]
 
     async def test_a_container_removed_while_it_runs_is_named_and_made_anew(self) -> None:
         async with self.sandbox() as (provider, sandbox, events):
@@ -117,13 +126,11 @@ class TestReasons(Containers):
             assert (exit.signal, exit.oom) == ("SIGKILL", True)
 
     async def test_less_memory_than_the_agent_needs_is_a_sentence(self) -> None:
-        limits = Limits(memory_bytes=12 * MIB)
-        provider = self.make_provider(ProviderSettings(self.data_dir, limits=limits))
-        # Not every daemon tells on every machine why something was killed.
-        said = await failure(provider)
-        assert said.startswith("The agent did not start. The container was killed")
-        await provider.destroy(BOX)
-        await provider.aclose()
+        settings = ProviderSettings(self.data_dir, limits=Limits(memory_bytes=7 * MIB))
+        async with self.unstarted(settings) as provider:
+            # Not every daemon tells on every machine why something was killed.
+            said = await failure(provider)
+            assert said.startswith("The agent did not start. The container was killed")
 
     async def test_a_daemon_that_restarts_costs_nothing(self) -> None:
         async with self.sandbox() as (provider, sandbox, events):
@@ -139,12 +146,11 @@ class TestReasons(Containers):
                     await provider.list()
             finally:
                 self.podman.serve()
-            later = self.make_provider()
-            found = await later.find(BOX, ignore)
-            assert found is not None
-            assert self.agent_of(found) == agent
-            assert events.of(Lost) == []
-            await later.aclose()
+            async with self.unstarted() as later:
+                found = await later.find(BOX, ignore)
+                assert found is not None
+                assert self.agent_of(found) == agent
+                assert events.of(Lost) == []
 
     async def test_a_daemon_that_is_away_is_named_and_a_later_key_wakes(self) -> None:
         async with self.sandbox() as (provider, sandbox, events):
@@ -178,13 +184,12 @@ class TestReasons(Containers):
             await first.aclose()
             agent = self.agent_of(sandbox)
             os.kill(agent, signal.SIGSTOP)
-            later = self.make_provider()
-            monkeypatch.setattr(link_module, "OPEN_WITHIN_S", 0.1)
-            monkeypatch.setattr("wormux.sandbox.container.CONTAINER_STOP_S", 0)
-            assert "did not answer" in await failure(later)
-            assert self.main_process() == agent
-            await later.destroy(BOX)
-            await later.aclose()
+            async with self.unstarted() as later:
+                monkeypatch.setattr(link_module, "OPEN_WITHIN_S", 0.1)
+                monkeypatch.setattr("wormux.sandbox.container.CONTAINER_STOP_S", 0)
+                assert "did not answer" in await failure(later)
+                assert self.main_process() == agent
+                await later.destroy(BOX)
             assert self.remains() == []
 
 
