@@ -204,6 +204,13 @@ class TestContainers(Containers):
             sandbox.sleep(force=False)
             await events.next(Stopped)
 
+    async def test_who_tidies_up_the_home_ends_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(
+            ProviderSettings, "agent_options", ("--shell-integration=off", "--check-s=0.05"), raising=True
+        )
+        async with self.sandbox() as (_, sandbox, _):
+            assert await self.say(sandbox, "rm -rf ~/.local; ls -A ~; sleep 0.5; echo alive") == "alive"
+
     async def test_orphans_are_reaped(self) -> None:
         async with self.sandbox() as (_, sandbox, _):
             await self.say(sandbox, "for i in 1 2 3; do setsid sh -c 'true &' ; done")

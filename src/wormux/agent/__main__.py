@@ -63,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data-dir", type=Path, required=True, help="the agent ends when this directory is gone"
     )
+    parser.add_argument(
+        "--outlives-data-dir", action="store_true", help="it goes on when the data directory is gone"
+    )
     parser.add_argument("--ready-fd", type=int, help="a descriptor that is told when the agent listens")
     parser.add_argument(
         "--oom-fd", type=int, help="memory.events or memory.oom_control of the sandbox, to be read"
@@ -114,6 +117,7 @@ def _start(options: argparse.Namespace) -> Agent:
         check_s=options.check_s,
         server_wait_s=options.server_wait_s,
         oom_counter=open_counter() if options.oom_fd is None else options.oom_fd,
+        outlives_data_dir=options.outlives_data_dir,
     )
     return Agent(Loop(options.gap_s), listener, settings)
 

@@ -75,6 +75,8 @@ class Options:
     server_wait_s: float = SERVER_GONE_WAIT_S
     oom_counter: int | None = None
     """A descriptor of the kernel's, as `oom` reads it."""
+    outlives_data_dir: bool = False
+    """Others see to it that it ends, and shells can remove the directory."""
 
 
 class Agent:
@@ -389,7 +391,7 @@ class Agent:
     def _check(self) -> None:
         """Is the agent still wanted? Looked at for as long as it lives."""
         self._loop.call_after(self._options.check_s, self._check)
-        if self._is_data_dir_gone():
+        if not self._options.outlives_data_dir and self._is_data_dir_gone():
             self._end(asleep=False, grace_s=0)
         elif not self._controls and not self._panes:
             alone_s = self._loop.time() - self._alone_since

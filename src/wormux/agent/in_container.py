@@ -34,7 +34,8 @@ def main() -> int:
         boot.sendall(f"The agent cannot start in this container: {_reason(error)}.\n".encode())
         return 1
     inherited = ["--listen-fd", str(listening.detach()), "--ready-fd", str(boot.detach())]
-    return run([*order["arguments"], "--data-dir", str(data_dir), *inherited])
+    # The directory lies in the home, where a person may tidy up; the container ends the agent when it is removed.
+    return run([*order["arguments"], "--data-dir", str(data_dir), "--outlives-data-dir", *inherited])
 
 
 def _receive(boot: socket.socket) -> tuple[dict[str, Any], socket.socket]:
