@@ -212,7 +212,10 @@ async def test_too_much_memory_kills_and_is_counted(groups: Groups) -> None:
 async def test_too_many_processes_are_not_started(groups: Groups) -> None:
     group = served(groups, "pids").make()
     group.limit(Limits(processes=8))
-    script = "import subprocess as s\nfor n in range(20): print(n, flush=True); s.Popen(['sleep', '1000'], stdout=-3)"
+    script = (
+        "from subprocess import DEVNULL, Popen\n"
+        "for n in range(20): print(n, flush=True); Popen(['sleep', '1000'], stdout=DEVNULL, stderr=DEVNULL)"
+    )
     async with running(group, sys.executable, "-c", script) as process:
         assert process.stdout is not None
         async with asyncio.timeout(WITHIN_S):
