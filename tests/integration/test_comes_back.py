@@ -20,7 +20,8 @@ RC = {
         "function fish_prompt; echo -n 'own> '; end\nset -g fish_greeting\nset -gx FROM_RC 1\n",
     ),
 }
-PROMPT = re.escape(b"own> \x1b]133;B\x07")
+MARK = re.escape(b"\x1b]133;B\x07")
+PROMPT = rb"own> " + MARK
 
 
 async def enter(client: ScriptedClient, pane: PaneId, line: str) -> bytes:
@@ -28,7 +29,7 @@ async def enter(client: ScriptedClient, pane: PaneId, line: str) -> bytes:
     output = client.outputs[pane]
     since = output.position
     await client.type(pane, line.encode() + b"\r")
-    whole = re.compile(rb"\x1b\]133;C\x07(.*?)\x1b\]133;D;\d+\x07.*?" + PROMPT, re.DOTALL)
+    whole = re.compile(rb"\x1b\]133;C\x07(.*?)\x1b\]133;D;\d+\x07.*?" + MARK, re.DOTALL)
 
     def look() -> re.Match[bytes] | None:
         return whole.search(output.received, max(0, since - output.start))
@@ -79,3 +80,25 @@ async def test_comes_back_as_it_was(make_server: MakeServer, shell: str) -> None
         assert f"31 91\r\n{home}/work/deep\r\n<it is $HOME1>\r\n".encode() in said
         assert client.info(pane).title == title
         assert client.model.sessions[session].busy is None
+
+
+async def test_what_the_operator_decides(make_server: MakeServer) -> None:
+    """Other patterns of what is never kept; and after a restart, no integration at all."""
+    server = make_server("--idle-timeout", "never", "--env-exclude", "OWN*", shell="bash", start=False)
+    del server.env["HISTFILE"]
+    server.start()
+    async with ScriptedClient(server.url, server.token) as client:
+        pane, session = client.pane(), client.session().id
+        await client.wait_output(pane, MARK)
+        await enter(client, pane, "export OWN_X=1 MY_TOKEN=2")
+        await fall_asleep(client, session)
+        await client.type(pane, b"\r")
+        await client.wait_output(pane, rb"new shell.*" + MARK)
+        assert b"<2>" in await enter(client, pane, 'echo "<$OWN_X$MY_TOKEN>"')
+        await fall_asleep(client, session)
+    server.terminate()
+    server.start("--shell-integration", "off")
+    async with ScriptedClient(server.url, server.token) as client:
+        await client.type(pane, b'echo "<$OWN_X$MY_TOKEN>"\r')
+        await client.wait_output(pane, rb"new shell.*[\r\n]<>")
+        assert b"\x1b]133;" not in client.outputs[pane].whole().partition(b"new shell")[2]
