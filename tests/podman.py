@@ -155,9 +155,19 @@ def own_podman(*images: str) -> Iterator[Podman]:
             podman.clear()
         finally:
             podman.end_service()
+            _end_monitors(folder)
             _unmount_below(folder)
             shutil.rmtree(folder)
             _remove_groups()
+
+
+def _end_monitors(folder: Path) -> None:
+    """Those of commands that were run in containers stay for minutes. All of them name the directory."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if words[0].endswith(b"conmon") and any(word.startswith(os.fsencode(folder)) for word in words):
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 def _unmount_below(folder: Path) -> None:

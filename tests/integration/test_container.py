@@ -48,6 +48,13 @@ env = {{ PS1 = "{PROMPT}" }}
     assert "Traceback" not in server.stderr
 
 
+def status(podman: Podman) -> str:
+    """Of the only container, as its daemon calls it."""
+    (name,) = podman.run("ps", "--all", "--format", "{{.Names}}").split()
+    found: str = podman.inspect(name)["State"]["Status"]
+    return found
+
+
 async def test_a_key_wakes_a_stopped_container_and_its_files_are_there(
     server: ServerProcess, podman: Podman
 ) -> None:
@@ -58,7 +65,7 @@ async def test_a_key_wakes_a_stopped_container_and_its_files_are_there(
         assert b"sandbox /root" in await run(client, pane, "hostname | tr '\\n' ' '; pwd")
         await run(client, pane, "mkdir work; cd work; echo kept-$((40+2)) >file")
         await fall_asleep(client, session)
-        assert podman.run("ps", "--quiet") == ""
+        await eventually(lambda: status(podman) == "exited", "the container's end")
 
         await client.type(pane, b"\r")
         await client.wait_status(pane, "connected")
@@ -74,11 +81,11 @@ async def test_a_key_wakes_a_frozen_container_and_its_programs_go_on(
         await at_prompt(client, pane)
         await run(client, pane, "kept=$((40+2))")
         await fall_asleep(client, session)
-        assert podman.run("ps", "--all", "--format", "{{.State}}").strip().lower() == "paused"
+        assert status(podman) == "paused"
 
         await client.type(pane, b"echo still-$kept\r")
         await client.wait_output(pane, rb"[\r\n]still-42")
-        assert podman.run("ps", "--all", "--format", "{{.State}}").strip().lower() == "running"
+        assert status(podman) == "running"
 
 
 async def test_a_killed_server_finds_its_containers_again(server: ServerProcess) -> None:
