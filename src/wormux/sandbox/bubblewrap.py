@@ -86,9 +86,12 @@ class Start:
                         return Life(self.pid)  # it ends: why stands in the notes
                     text += read
         except BaseException as error:
-            Life(self.pid).send(signal.SIGKILL)
-            os.close(self._orders)
+            life = Life(self.pid)
+            os.close(
+                self._orders
+            )  # without an order, what runs inside ends by itself, and so does bubblewrap
             if isinstance(error, TimeoutError):
+                life.send(signal.SIGKILL)
                 raise SandboxError(f"The sandbox did not start within {WAKE_WITHIN_S:g} seconds.") from None
             raise
         finally:
@@ -138,7 +141,10 @@ def start(
             group=_data(isolation.group(), stack),
             info=high(info_of_child, stack),
         )
-        kept = [*kept, descriptors.seccomp, descriptors.passwd, descriptors.group, descriptors.info]
+        # With the other end in its own hands, it does not die of writing to a server that is gone: what it has forked
+        # by then would wait for it for ever.
+        held = high(info, stack)
+        kept = [*kept, held, descriptors.seccomp, descriptors.passwd, descriptors.group, descriptors.info]
         command = entering(isolation.command(home, state, descriptors))
         try:
             pid = os.posix_spawn(
