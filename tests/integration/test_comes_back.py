@@ -79,7 +79,7 @@ async def test_comes_back_as_it_was(make_server: MakeServer, shell: str) -> None
         said = await enter(client, pane, 'stty size; pwd; echo "<$KEPT$MY_TOKEN$FROM_RC>"')
         assert f"31 91\r\n{home}/work/deep\r\n<it is $HOME1>\r\n".encode() in said
         assert client.info(pane).title == title
-        assert client.model.sessions[session].busy is None
+        await client.wait_for(lambda: client.model.sessions[session].busy is None, "nothing at work")
 
 
 async def test_what_the_operator_decides(make_server: MakeServer) -> None:
