@@ -16,9 +16,6 @@ from wormux.sandbox.cgroup import entering
 from wormux.sandbox.cgroup_place import Groups
 
 KEYS = 10
-QUIET_S = 1.5
-"""Without input and output before it freezes, as after an idle time: the agent has looked at what runs by then. Within
-a second of the last output it looks once more first when it goes on, which takes some three milliseconds."""
 PAUSE_S = 0.3
 """Frozen for so long before the key: nobody types in the instant of freezing."""
 PROMPT = re.compile(rb"[$#] \Z")
@@ -89,7 +86,6 @@ def _wormux() -> list[float]:
         read_until(PROMPT)
         session = client.state["sessions"][0]["id"]
         for _ in range(KEYS):
-            time.sleep(QUIET_S)
             client.request({"type": "session_sleep", "sessionId": session, "force": True})
             client.wait_status("asleep")
             time.sleep(PAUSE_S)

@@ -339,6 +339,7 @@ class Agent:
             hindrance = standstill.hindrance(self._lookout, self._living())
             if hindrance is not None:
                 return Refused(f"The sandbox is busy: {hindrance}.")
+        self._lookout.postpone()
         return Freezable()
 
     def _hear_panes(self) -> None:

@@ -73,6 +73,13 @@ class Lookout:
             self._on_busy(seen)
         return seen
 
+    def postpone(self) -> None:
+        """It has just looked, and is about to be frozen: whoever thaws it waits for an answer, and not for a look."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._look_after(BUSY_POLL_S)
+
     def _look_after(self, delay_s: float) -> None:
         at = max(self._loop.time() + delay_s, self._earliest)
         if self._timer is None or self._timer.at > at:
