@@ -32,7 +32,7 @@ class UnshareProvider(AgentProvider):
         super().__init__()
         self._boxes = settings.data_dir.absolute() / self.name
         self._sockets = default_runtime_dir(self._boxes)
-        self._busy_ignore = settings.busy_ignore
+        self._agent_options = settings.agent_options
         namespaces = ("pid", *_namespaces(settings))
         self._unshare = ["unshare", "--fork", "--kill-child", "--mount-proc", *(f"--{n}" for n in namespaces)]
         prepare_runtime_dir(self._sockets)
@@ -45,7 +45,7 @@ class UnshareProvider(AgentProvider):
             self._unshare,
             socket=self._socket(sandbox_id),
             data_dir=self._box(sandbox_id),
-            busy_ignore=self._busy_ignore,
+            options=self._agent_options,
         )
         self.watch(sandbox_id, life)
 

@@ -27,12 +27,13 @@ _READY_FD = 3
 
 
 async def run_agent(
-    program: Sequence[str], *, socket: Path, data_dir: Path, busy_ignore: Sequence[str] = ()
+    program: Sequence[str], *, socket: Path, data_dir: Path, options: Sequence[str] = ()
 ) -> Life:
     """Have `program`, with its arguments, run an agent that listens at `socket`, and wait until it does. The life is
-    the program's, which must end when the agent does. `data_dir` is made if need be. Raises `SandboxError`."""
+    the program's, which must end when the agent does. `data_dir` is made if need be; `options` are
+    `ProviderSettings.agent_options`. Raises `SandboxError`."""
     agent = [sys.executable, "-I", "-m", "wormux.agent", f"--socket={socket}", f"--data-dir={data_dir}"]
-    agent += [f"--ready-fd={_READY_FD}", *(f"--busy-ignore={name}" for name in busy_ignore)]
+    agent += [f"--ready-fd={_READY_FD}", *options]
     ready, ready_of_agent = os.pipe()
     try:
         life = Life(_spawn([*program, *agent], data_dir, ready_of_agent))
