@@ -22,7 +22,9 @@ COUNTER = "for ((i=0;;i++)); do echo count-$i; read -t 0.01; done"
 
 
 @pytest.fixture(params=MODES, scope="module")
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
     for make in servers(tmp_path_factory.mktemp(request.param)):
         yield make("--idle-timeout", "never", "--sleep-mode", request.param)
 

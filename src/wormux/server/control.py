@@ -303,7 +303,12 @@ async def _sleep_all(client: _Client) -> StopReport:
                         end(session_id, "Its sandbox is out of reach.")
                     elif status in ("awake", "asleep") and session_id not in asked:
                         asked.add(session_id)
-                        sleep = {"type": "session_sleep", "sessionId": session_id, "force": True, "stop": True}
+                        sleep = {
+                            "type": "session_sleep",
+                            "sessionId": session_id,
+                            "force": True,
+                            "stop": True,
+                        }
                         await _request(client, {**sleep, "ref": session_id})
                 if message["type"] == "error" and message.get("ref") in asked:
                     end(message["ref"], message["message"])
