@@ -101,7 +101,8 @@ def _wormux(podman: Podman, sleep_mode: str) -> list[float]:
             client = server.client()
             client.wait_status("connected")
             output = client.output()
-            _until(output.__next__, ANY_PROMPT)  # in a redraw, more follows it
+            client.type(b"\r")  # the first prompt may have come before the state
+            _until(output.__next__, ANY_PROMPT)
             is_frozen = sleep_mode == "freeze"
             times = [_wake(client, output.__next__, is_frozen=is_frozen) for _ in range(WAKES)]
             client.close()
