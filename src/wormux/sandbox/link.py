@@ -292,7 +292,7 @@ class ControlLink(Sandbox):
         self._is_stopped = False
         self._deadline: asyncio.TimerHandle | None = None
         self._explaining: asyncio.Task[None] | None = None
-        self._asked = 0
+        self._asked: list[Sleep | Freeze] = []
         """Requests to sleep or to freeze that the agent has not answered yet."""
         self._freezing: asyncio.Task[None] | None = None
         self._panes: set[PaneLink] = set()
@@ -402,15 +402,26 @@ class ControlLink(Sandbox):
             self._received_first(message)
         elif isinstance(message, Busy):
             self._give(message)
-        elif isinstance(message, (Refused, Freezable, Stopped)) and self._asked and not self._is_stopped:
+        elif isinstance(message, (Refused, Freezable, Stopped)) and self._is_asked_for(message):
             self._answered(message)
         else:
             self._wire.abort()
             self._last(Lost(f"The agent sent {type(message).__name__} where it makes no sense."))
 
+    def _is_asked_for(self, answer: Refused | Freezable | Stopped) -> bool:
+        """One of the requests that wait may have this answer, which settles it. A refusal settles the last one: an agent
+        that is ending refuses what comes later at once."""
+        if self._is_stopped:
+            return False
+        for at in reversed(range(len(self._asked))):
+            asked_to_sleep = isinstance(self._asked[at], Sleep)
+            if isinstance(answer, Refused) or isinstance(answer, Stopped) is asked_to_sleep:
+                del self._asked[at]
+                return True
+        return False
+
     def _answered(self, answer: Refused | Freezable | Stopped) -> None:
-        self._asked -= 1
-        if self._asked == 0:
+        if not self._asked:
             self._set_deadline(None)
         if isinstance(answer, Refused):
             self._give(answer)
@@ -474,7 +485,7 @@ class ControlLink(Sandbox):
 
     def _ask(self, request: Sleep | Freeze) -> None:
         self.send(request)
-        self._asked += 1
+        self._asked.append(request)
         self._set_deadline(STOP_WITHIN_S, self._unstopped)
 
     def _refuse(self, reason: str) -> None:
