@@ -263,7 +263,7 @@ async def test_a_shell_that_ends_after_a_while_closes_its_pane_unless_held(
             assert tab in client.model.tabs
             await client.type(second, b"pwd\n")
             await client.wait_output(second, rb"\r/var\r\n.*" + PROMPT.encode())
-            assert client.info(second).status == "connected"
+            await client.wait_status(second, "connected")
             await client.type(second, b"\x04")
             await client.wait_status(second, "exited")
         else:

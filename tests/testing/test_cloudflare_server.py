@@ -235,7 +235,8 @@ async def test_without_a_controlling_terminal_ctrl_c_ends_nothing() -> None:
         async with CloudflareServer(has_controlling_terminal=has_one) as server:
             client = await (await open_client(server)).ready()
             await client.shows(b"$ ")
-            await client.socket.send(b"sleep 0.4; echo do''ne\n")
+            seconds = b"1000" if has_one else b"1"
+            await client.socket.send(b"sleep " + seconds + b"; echo do''ne\n")
             await client.shows(b"ne\r\n")
             await client.socket.send(b"\x03")
             await client.shows(b"^C")  # it throws away what was typed before it is done
