@@ -409,8 +409,8 @@ class ControlLink(Sandbox):
             self._last(Lost(f"The agent sent {type(message).__name__} where it makes no sense."))
 
     def _is_asked_for(self, answer: Refused | Freezable | Stopped) -> bool:
-        """One of the requests that wait may have this answer, which settles it. A refusal settles the last one: an agent
-        that is ending refuses what comes later at once."""
+        """One of the requests that wait may have this answer, which settles it. A refusal settles the last one: an
+        agent that is ending refuses what comes later at once."""
         if self._is_stopped:
             return False
         for at in reversed(range(len(self._asked))):
