@@ -184,3 +184,27 @@ def test_the_mouse_of_a_program_that_is_gone_types_nothing_and_wakes_nothing(ui:
         assert each.titles() == [ASLEEP]
         expect(each.locator.get_by_test_id("discard-notice")).to_have_count(0)
     assert pane.wake("echo clean-$((40+2))") == "clean-42"
+
+
+def test_the_time_before_sleep_is_counted_down_until_somebody_types(
+    make_server: MakeServer, open_page: OpenPage
+) -> None:
+    ui = open_page(make_server("--idle-timeout", "8s"))
+    pane = ui.at_prompt()
+    expect(ui.switcher).to_contain_text(re.compile(r"sleeps in [1-4] s"))
+    pane.type(":")
+    expect(ui.switcher).not_to_contain_text("sleeps in")
+    expect(ui.switcher).to_contain_text(re.compile(r"sleeps in [1-4] s"))
+    pane.expect_lost(ASLEEP)
+
+
+def test_what_was_frozen_goes_on_as_it_was(make_server: MakeServer, open_page: OpenPage) -> None:
+    ui = open_page(make_server("--idle-timeout", "never", "--sleep-mode", "sigstop"))
+    pane = ui.at_prompt()
+    pane.run("kept=variable")
+    ui.put_to_sleep()
+    pane.expect_lost(ASLEEP)
+    expect(ui.switcher).to_contain_text("frozen")
+    assert pane.run("echo $kept") == "variable"
+    pane.expect_connected()
+    assert "new shell" not in pane.text()
