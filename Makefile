@@ -5,7 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help setup serve test bench format lock clean page
+.PHONY: help setup serve test bench format lock clean page check-python check-page
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -17,14 +17,19 @@ serve: setup ## serve; options by ARGS="--port 0"
 
 test: setup ## check everything and run all tests; options for pytest by ARGS="-k name"
 	@scripts/ensure_programs
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-python check-page
+	$(BIN)/pytest $(ARGS)
+
+check-python: .venv/.ready
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+check-page: page
 	cd web && npm run --silent check
 	$(BIN)/python -m wormux.protocol.schema --check web/src/protocol/wire.ts
 	$(BIN)/python scripts/width_table.py --check
-	$(BIN)/pytest $(ARGS)
 
 bench: setup .venv/.bench ## run the benchmarks
 	$(BIN)/python -m bench $(ARGS)
