@@ -11,7 +11,8 @@ from bench.report import Figure, median
 from bench.servers import wormux
 
 SHELLS = {"bash as its user has it": ["bash"], "bash without its files": ["bash", "--norc", "--noprofile"]}
-PROMPT = re.compile(rb"[$#] \Z")
+PROMPT = re.compile(rb"[$#] (\x1b\]133;B[^\x07\x1b]*(\x07|\x1b\\))?\Z")
+"""With the mark of shell integration behind it, or without."""
 ANY_PROMPT = re.compile(rb"[$#] ")
 WAKES = 10
 PAUSE_S = 0.5
