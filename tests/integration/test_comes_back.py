@@ -56,10 +56,10 @@ async def test_comes_back_as_it_was(make_server: MakeServer, shell: str) -> None
         pane, session = client.pane(), client.session().id
         await client.wait_output(pane, PROMPT)
         await client.request("pane_resize", pane_id=pane, cols=91, rows=31)
-        await enter(client, pane, "mkdir -p ~/work/deep; cd ~/work/deep")
+        await enter(client, pane, "mkdir -p ~/project/deep; cd ~/project/deep")
         await enter(client, pane, "source ~/set")
         await enter(client, pane, "echo remembered $KEPT")
-        await client.wait_for(lambda: (client.info(pane).cwd or "").endswith("/work/deep"), "the directory")
+        await client.wait_for(lambda: (client.info(pane).cwd or "").endswith("/project/deep"), "the directory")
         title = client.info(pane).title
         await fall_asleep(client, session)
         files = [file for file in server.data_dir.glob("sandboxes/**/*") if file.is_file()]
@@ -77,7 +77,7 @@ async def test_comes_back_as_it_was(make_server: MakeServer, shell: str) -> None
         said = await enter(client, pane, "")
         assert b"remembered it is $HOME" in said
         said = await enter(client, pane, 'stty size; pwd; echo "<$KEPT$MY_TOKEN$FROM_RC>"')
-        assert f"31 91\r\n{home}/work/deep\r\n<it is $HOME1>\r\n".encode() in said
+        assert f"31 91\r\n{home}/project/deep\r\n<it is $HOME1>\r\n".encode() in said
         assert client.info(pane).title == title
         await client.wait_for(lambda: client.model.sessions[session].busy is None, "nothing at work")
 

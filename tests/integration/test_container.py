@@ -63,13 +63,13 @@ async def test_a_key_wakes_a_stopped_container_and_its_files_are_there(
         pane, session = client.pane(), client.session().id
         await at_prompt(client, pane)
         assert b"sandbox /root" in await run(client, pane, "hostname | tr '\\n' ' '; pwd")
-        await run(client, pane, "mkdir work; cd work; echo kept-$((40+2)) >file")
+        await run(client, pane, "mkdir project; cd project; echo kept-$((40+2)) >file")
         await fall_asleep(client, session)
         await eventually(lambda: status(podman) == "exited", "the container's end")
 
         await client.type(pane, b"\r")
         await client.wait_status(pane, "connected")
-        assert b"kept-42" in await run(client, pane, "cat ~/work/file")
+        assert b"kept-42" in await run(client, pane, "cat ~/project/file")
 
 
 async def test_a_key_wakes_a_frozen_container_and_its_programs_go_on(
