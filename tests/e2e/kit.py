@@ -325,8 +325,8 @@ class Pane:
         self.ui.page.keyboard.type(text)
 
     def run(self, command: str) -> str:
-        """Type a command line at the prompt; what it wrote, once the next prompt is there. A redraw, as after a change of
-        size, leaves the terminal empty for a moment."""
+        """Type a command line at the prompt; what it wrote, once the next prompt is there. A redraw, as after a change
+        of size, leaves the terminal empty for a moment."""
         before = self.wait_text(rf"(?s)\A.*{PROMPT}\Z")[0]
         self.type(f"{command}\n")
         behind = r"(?s)\A" + re.escape(f"{before} {command}\n") + rf"(.*?)\n?{PROMPT}\Z"

@@ -59,7 +59,9 @@ async def test_comes_back_as_it_was(make_server: MakeServer, shell: str) -> None
         await enter(client, pane, "mkdir -p ~/project/deep; cd ~/project/deep")
         await enter(client, pane, "source ~/set")
         await enter(client, pane, "echo remembered $KEPT")
-        await client.wait_for(lambda: (client.info(pane).cwd or "").endswith("/project/deep"), "the directory")
+        await client.wait_for(
+            lambda: (client.info(pane).cwd or "").endswith("/project/deep"), "the directory"
+        )
         title = client.info(pane).title
         await fall_asleep(client, session)
         files = [file for file in server.data_dir.glob("sandboxes/**/*") if file.is_file()]
