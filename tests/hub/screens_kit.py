@@ -12,8 +12,8 @@ from wormux.limits import (
 from wormux.protocol.screen_link import (
     Feed,
 )
-from wormux.testing.hub_world import HubWorld
-from wormux.testing.sim_client import SimClient
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.world import HubWorld
 
 LINE = b"0123456789abcdef" * 4 + b"\r\n"
 FLOOD = LINE * (OUTPUT_FRAME_BYTES // len(LINE))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from wormux.protocol import messages as m
-from wormux.testing.hub_world import HubWorld
-from wormux.testing.sim_client import SimClient
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.world import HubWorld
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from wormux.limits import CONNECTIONS, CONTROL_MESSAGES, KNOWN_CLIENT_S, KNOWN_C
 from wormux.protocol import messages as m
 from wormux.protocol.close_codes import CloseCode
 from wormux.protocol.frames import encode_frame
-from wormux.testing.hub_world import HubWorld
+from wormux.testing.sim.world import HubWorld
 
 
 def test_a_user_who_never_had_a_session_gets_one() -> None:

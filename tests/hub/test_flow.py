@@ -13,8 +13,8 @@ from wormux.limits import (
     OUTPUT_FRAME_BYTES,
 )
 from wormux.protocol import messages as m
-from wormux.testing.hub_world import HubWorld
-from wormux.testing.sim_client import SimClient
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.world import HubWorld
 
 LINE = b"0123456789abcdef" * 4 + b"\r\n"
 FLOOD = LINE * (OUTPUT_FRAME_BYTES // len(LINE))
@@ -134,7 +134,7 @@ def test_unsent_bytes_are_bounded_with_all_panes_together(world: HubWorld, clien
             world.live(pane_id).resize(20, 20)
             client.say("pane_redraw", paneId=pane_id, lines=10_000)
         world.advance(0.3)
-    # `sim_truth` checks the bound after every step
+    # `truth` checks the bound after every step
     assert socket.unsent > CONNECTION_UNSENT_BYTES // 2
     socket.stalled = False
     world.advance(5.0)

@@ -10,8 +10,8 @@ from wormux.hub.effects import FindSandbox, FreezeSandbox, OpenTerminal, StopSan
 from wormux.hub.inputs import SandboxFrozen, SandboxInput
 from wormux.protocol.agent_link import Attach
 from wormux.protocol.messages import Ok
-from wormux.testing.hub_world import SETTINGS, HubWorld
-from wormux.testing.sim_client import SimClient
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.world import SETTINGS, HubWorld
 
 IDLE_S = 600.0
 STOP_AFTER_S = 3600.0

@@ -1,6 +1,6 @@
-"""Hypothesis drives one hub through everything that can happen to it, in any order (`wormux.testing.hub_world`).
+"""Hypothesis drives one hub through everything that can happen to it, in any order (`wormux.testing.sim.world`).
 
-What must hold at every moment is checked as it happens, by the clients and by `sim_truth`; what must hold when all is
+What must hold at every moment is checked as it happens, by the clients and by `truth`; what must hold when all is
 quiet, here. A longer run: `WORMUX_MACHINE_EXAMPLES=5000 pytest tests/hub/test_machine.py`.
 """
 
@@ -19,10 +19,10 @@ from wormux.hub.settings import ExitBehavior, SleepMode
 from wormux.ids import PaneId
 from wormux.limits import INPUT_PANE_BYTES
 from wormux.protocol.agent_link import Exit
-from wormux.testing.hub_world import SETTINGS, HubWorld
-from wormux.testing.sim_agent import SimPty
-from wormux.testing.sim_client import SimClient
-from wormux.testing.sim_screens import QUERY
+from wormux.testing.sim.agent import SimPty
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.screens import QUERY
+from wormux.testing.sim.world import SETTINGS, HubWorld
 
 IDLE_S = 20.0
 CLIENTS: int = 3

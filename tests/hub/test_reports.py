@@ -6,8 +6,8 @@ import pytest
 
 from wormux.hub.effects import WakeSandbox
 from wormux.hub.reports import are_reports
-from wormux.testing.hub_world import HubWorld
-from wormux.testing.sim_client import SimClient
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.world import HubWorld
 
 REPORTS = [
     b"\x1b[I",

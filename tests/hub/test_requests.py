@@ -11,8 +11,8 @@ from wormux.ids import PaneId, SessionId, TabId
 from wormux.limits import PANES, SESSIONS
 from wormux.protocol import messages as m
 from wormux.protocol.frames import CONTROL_CHANNEL, encode_frame
-from wormux.testing.hub_world import HubWorld
-from wormux.testing.sim_client import SimClient
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.world import HubWorld
 
 
 def answer(world: HubWorld, client: SimClient, kind: str, **fields: Any) -> m.Ok | m.Error:
@@ -142,7 +142,7 @@ def test_destroy_a_session(world: HubWorld, client: SimClient) -> None:
 
 
 def world_user() -> Any:
-    from wormux.testing.sim_server import USER
+    from wormux.testing.sim.server import USER
 
     return USER
 

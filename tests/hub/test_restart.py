@@ -12,9 +12,9 @@ from wormux.ids import PaneId, SandboxId
 from wormux.protocol import messages as m
 from wormux.protocol.agent_link import Attach, Exit, Open
 from wormux.records import Change, Intent
-from wormux.testing.hub_world import SETTINGS, HubWorld
-from wormux.testing.sim_client import SimClient
-from wormux.testing.sim_server import USER
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.server import USER
+from wormux.testing.sim.world import SETTINGS, HubWorld
 
 HOLD = replace(SETTINGS, exit_behavior="hold")
 

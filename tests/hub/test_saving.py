@@ -13,9 +13,9 @@ from wormux.limits import PANES
 from wormux.protocol import messages as m
 from wormux.protocol.agent_link import Exit
 from wormux.records import Snapshot
-from wormux.testing.hub_world import SETTINGS, HubWorld
-from wormux.testing.sim_client import SimClient
-from wormux.testing.sim_server import USER
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.server import USER
+from wormux.testing.sim.world import SETTINGS, HubWorld
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ from wormux.protocol.screen_link import (
     SetColors,
     TakeRedraw,
 )
-from wormux.testing.hub_world import HubWorld
-from wormux.testing.sim_client import SimClient
-from wormux.testing.sim_screens import ANSWER, QUERY
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.screens import ANSWER, QUERY
+from wormux.testing.sim.world import HubWorld
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ class TestRedraws:
                 world.live(pane_id).print(FLOOD)
             world.run()
         hold_screens(world, held=False)
-        world.run()  # `sim_truth` checks the bound after every step
+        world.run()  # `truth` checks the bound after every step
         client.socket.stalled = False
         world.advance(3.0)
         assert all(client.output(pane_id).position == world.live(pane_id).end for pane_id in client.panes)

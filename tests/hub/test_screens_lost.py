@@ -27,9 +27,9 @@ from wormux.protocol.screen_link import (
     Unreadable,
 )
 from wormux.records import Change
-from wormux.testing.hub_world import SETTINGS, HubWorld
-from wormux.testing.sim_client import SimClient
-from wormux.testing.sim_server import USER
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.server import USER
+from wormux.testing.sim.world import SETTINGS, HubWorld
 
 
 @pytest.fixture

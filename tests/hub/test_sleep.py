@@ -9,8 +9,8 @@ import pytest
 from wormux.hub.effects import OpenTerminal, StopSandbox, WakeSandbox
 from wormux.hub.notices import MODES_OFF
 from wormux.ids import PaneId
-from wormux.testing.hub_world import SETTINGS, HubWorld
-from wormux.testing.sim_client import SimClient
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.world import SETTINGS, HubWorld
 
 IDLE_S = 600.0
 

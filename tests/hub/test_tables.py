@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from wormux.protocol.agent_link import Exit
-from wormux.testing.hub_world import HubWorld
-from wormux.testing.sim_server import USER
+from wormux.testing.sim.server import USER
+from wormux.testing.sim.world import HubWorld
 
 PANES = 25
 """In a round."""

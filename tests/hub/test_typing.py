@@ -12,9 +12,9 @@ from wormux.limits import INPUT_CLIENT_BYTES, INPUT_PANE_BYTES, PANES
 from wormux.protocol import messages as m
 from wormux.protocol.agent_link import Exit
 from wormux.protocol.frames import encode_frame
-from wormux.testing.hub_world import SETTINGS, HubWorld
-from wormux.testing.sim_client import SimClient
-from wormux.testing.sim_input import Named
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.input import Named
+from wormux.testing.sim.world import SETTINGS, HubWorld
 
 HOLD = replace(SETTINGS, exit_behavior="hold")
 

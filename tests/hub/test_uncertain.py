@@ -5,7 +5,7 @@ from __future__ import annotations
 from wormux.hub.effects import WriteTerminal
 from wormux.hub.inputs import InputUncertain, TerminalInput
 from wormux.protocol.agent_link import InputAck
-from wormux.testing.hub_world import HubWorld
+from wormux.testing.sim.world import HubWorld
 
 
 def test_what_is_uncertain_is_named_and_the_rest_arrives() -> None:

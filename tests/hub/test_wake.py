@@ -11,8 +11,8 @@ from wormux.hub.effects import CloseTerminal, Effect, FindSandbox, OpenTerminal,
 from wormux.hub.inputs import SandboxAwake, SandboxFailed, SandboxInput, TerminalInput, TerminalLost
 from wormux.limits import ATTEMPTS, RETRY_CAP_S, RETRY_FLOOR_S
 from wormux.protocol.agent_link import Ended, Exit, Opened, Output, Refused, SizeMark, Welcome
-from wormux.testing.hub_world import SETTINGS, HubWorld
-from wormux.testing.sim_client import SimClient
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.world import SETTINGS, HubWorld
 
 
 @pytest.fixture

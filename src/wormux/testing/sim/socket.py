@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from wormux.ids import ConnectionId
-from wormux.testing.sim_lanes import Lane, Lanes
+from wormux.testing.sim.lanes import Lane, Lanes
 
 
 class SimSocket(Lane):

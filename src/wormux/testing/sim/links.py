@@ -10,8 +10,8 @@ from collections.abc import Callable
 from wormux.hub.inputs import TerminalLost
 from wormux.ids import PaneId, SandboxId
 from wormux.protocol.agent_link import Attach, Ended, Input, Open, Opened, Refused
-from wormux.testing.sim_agent import SandboxSays, SimAgent, SimPty, TerminalSays
-from wormux.testing.sim_lanes import Lane, Lanes
+from wormux.testing.sim.agent import SandboxSays, SimAgent, SimPty, TerminalSays
+from wormux.testing.sim.lanes import Lane, Lanes
 
 TerminalHears = TerminalSays | TerminalLost
 

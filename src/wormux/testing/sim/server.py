@@ -18,12 +18,12 @@ from wormux.protocol.agent_link import Freezable, Opened, Refused, Stopped
 from wormux.protocol.screen_link import ScreenEvent, ScreenGone
 from wormux.screen.in_process import LocalScreens
 from wormux.store.memory import MemoryStore
-from wormux.testing.sim_agent import SandboxSays, SimAgent
-from wormux.testing.sim_lanes import Lanes
-from wormux.testing.sim_links import ControlLink, TerminalHears, TerminalLink
-from wormux.testing.sim_machine import SimMachine
-from wormux.testing.sim_screens import open_sim_screen
-from wormux.testing.sim_socket import SimSocket
+from wormux.testing.sim.agent import SandboxSays, SimAgent
+from wormux.testing.sim.lanes import Lanes
+from wormux.testing.sim.links import ControlLink, TerminalHears, TerminalLink
+from wormux.testing.sim.machine import SimMachine
+from wormux.testing.sim.screens import open_sim_screen
+from wormux.testing.sim.socket import SimSocket
 
 USER = UserId("user")
 

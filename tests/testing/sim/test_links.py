@@ -5,9 +5,9 @@ from __future__ import annotations
 from wormux.hub.inputs import TerminalLost
 from wormux.limits import ANSWERS_UNWRITTEN_BYTES
 from wormux.protocol.agent_link import Attach, Ended, Exit, Input, InputAck, Open, Opened, Output
-from wormux.testing.sim_agent import SimAgent, SimPty
-from wormux.testing.sim_lanes import Lanes
-from wormux.testing.sim_links import TerminalHears, TerminalLink
+from wormux.testing.sim.agent import SimAgent, SimPty
+from wormux.testing.sim.lanes import Lanes
+from wormux.testing.sim.links import TerminalHears, TerminalLink
 
 
 class Rig:

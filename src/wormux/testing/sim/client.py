@@ -15,8 +15,8 @@ from wormux.protocol import messages as m
 from wormux.protocol.frames import CONTROL_CHANNEL, encode_frame, split_frame
 from wormux.testing.errors import expect
 from wormux.testing.model import Model
-from wormux.testing.sim_input import SimInput
-from wormux.testing.sim_socket import SimSocket
+from wormux.testing.sim.input import SimInput
+from wormux.testing.sim.socket import SimSocket
 from wormux.testing.streams import OutputStream
 
 _decoder: msgspec.json.Decoder[m.AnyServerMessage] = msgspec.json.Decoder(m.AnyServerMessage)

@@ -14,12 +14,12 @@ from wormux.hub.notices import MODES_OFF
 from wormux.ids import PaneId
 from wormux.limits import CONNECTION_UNSENT_BYTES
 from wormux.testing.errors import expect
-from wormux.testing.sim_agent import SimPty, Written
-from wormux.testing.sim_client import SimClient
-from wormux.testing.sim_input import Handed, SimInput
+from wormux.testing.sim.agent import SimPty, Written
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.input import Handed, SimInput
 
 if TYPE_CHECKING:
-    from wormux.testing.hub_world import HubWorld
+    from wormux.testing.sim.world import HubWorld
 
 
 _PAGE_BYTES = 1 << 16
@@ -85,7 +85,7 @@ class SimTruth:
 
     def opened(self, machine: object, pty: SimPty) -> None:
         """A fresh terminal for a pane: whatever it had before must be over, or never have been known."""
-        from wormux.testing.sim_machine import SimMachine
+        from wormux.testing.sim.machine import SimMachine
 
         assert isinstance(machine, SimMachine)
         for other in machine.ptys[PaneId(pty.pane_id)]:

@@ -12,8 +12,8 @@ give the same run.
     world.run()
     assert world.live(client.pane()).typed == b"ls\\n"
 
-Reading order: `sim_lanes`, `sim_machine` and `sim_agent` (what outlives the server), `sim_server` with `sim_links` and
-`sim_socket` (what dies with it), `sim_client` with `sim_input`, `sim_truth` (what must hold).
+Reading order: `lanes`, `machine` and `agent` (what outlives the server), `server` with `links` and `socket` (what
+dies with it), `client` with `input`, `truth` (what must hold).
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from wormux.hub.inputs import FrameReceived, Moment, ServerStopping
 from wormux.hub.settings import HubSettings
 from wormux.ids import ConnectionId, PaneId, SandboxId
 from wormux.store.memory import MemoryStore
-from wormux.testing.sim_agent import SimAgent, SimPty, Written
-from wormux.testing.sim_client import SimClient
-from wormux.testing.sim_lanes import Lane, Lanes
-from wormux.testing.sim_machine import SimMachine
-from wormux.testing.sim_server import SimServer
-from wormux.testing.sim_socket import SimSocket
-from wormux.testing.sim_truth import SimTruth
+from wormux.testing.sim.agent import SimAgent, SimPty, Written
+from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.lanes import Lane, Lanes
+from wormux.testing.sim.machine import SimMachine
+from wormux.testing.sim.server import SimServer
+from wormux.testing.sim.socket import SimSocket
+from wormux.testing.sim.truth import SimTruth
 
 SETTINGS = HubSettings(
     idle_timeout_s=None,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from wormux.errors import SandboxError
 from wormux.ids import PaneId, SandboxId
-from wormux.testing.sim_agent import SimAgent, SimPty, Written
+from wormux.testing.sim.agent import SimAgent, SimPty, Written
 
 
 class SimMachine:

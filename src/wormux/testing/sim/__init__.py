@@ -1,0 +1,1 @@
+"""A simulated surrounding of the hub: see `world`."""
