@@ -295,6 +295,15 @@ SUSPENDED_S = 30.0
 """If so much time passed that the server did not see, its machine was suspended: idle time begins anew."""
 LEASE_S = 7 * 24 * 3600
 
+# --- What a server can be told -----------------------------------------------------------------------------
+
+LONGEST_DURATION_S = 36500 * 24 * 3600.0
+"""A hundred years: beyond it people mean never, and timers overflow."""
+LARGEST_SIZE_BYTES = 2**50
+"""More than any machine has, and far from what no counter holds."""
+LARGEST_COUNT = 2**31 - 1
+"""What the kernel counts with."""
+
 # --- Isolated sandboxes ------------------------------------------------------------------------------------
 
 SANDBOX_TMP_BYTES = 1024 * MIB
@@ -355,6 +364,8 @@ REQUEST_HEAD_BYTES = 64 * KIB
 LOGIN_ATTEMPTS = 10
 LOGIN_ATTEMPTS_WITHIN_S = 60.0
 """Wrong tokens per peer address, before the next is refused without a look."""
+IPV6_PEER_BITS = 64
+"""Of an IPv6 address, that tell peers apart: the rest is each one's own to choose."""
 LOGIN_PEERS = 1024
 """Peers whose wrong tokens are remembered; the one that was quiet longest is forgotten."""
 SENT_REPORT_BYTES = 128 * KIB
@@ -368,6 +379,21 @@ ACCEPT_BACKLOG = 128
 """Connections that the kernel keeps until they are accepted."""
 DRAIN_S = 5.0
 """How long a stopping server waits for its connections to take what they are owed."""
+
+# --- The audit log -----------------------------------------------------------------------------------------
+
+AUDIT_FILE_BYTES = 4 * MIB
+"""Of one file: some thirty thousand lines, months of a busy server."""
+AUDIT_FILES = 4
+"""The one that is written and those before it; then the oldest goes."""
+AUDIT_LINES_WAITING = 1000
+"""Written within milliseconds; more is a disk that does not take them, and they are counted instead."""
+AUDIT_FAILED_LOGINS = 10
+AUDIT_FAILED_LOGINS_WITHIN_S = 60.0
+"""Failed logins with a line of their own, of all peers together; the rest is counted in one line. Somebody who tries
+without end writes 2 MiB in a day, and needs a week to push out what was there before."""
+AUDIT_WRITTEN_WITHIN_S = 2.0
+"""How long a stopping server waits for its last lines."""
 
 # --- Relations ---------------------------------------------------------------------------------------------
 
