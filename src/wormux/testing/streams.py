@@ -34,6 +34,8 @@ class OutputStream:
         """The position of the first byte of `received`."""
         self.received = bytearray()
         """All numbered bytes since the last gap."""
+        self.earlier: list[tuple[int, bytes]] = []
+        """What was received before each gap, with the position of its first byte."""
         self.gaps: list[Gap] = []
         self.replays: list[Replay] = []
         self.cursor = 0
@@ -77,6 +79,8 @@ class OutputStream:
         if not self._known or message.position != self.position:
             if self._known and message.position > self.position:
                 self.gaps.append(Gap(self.position, message.position))
+            if self.received:
+                self.earlier.append((self.start, bytes(self.received)))
             self.start = message.position
             self.received.clear()
         if message.reset:
@@ -128,6 +132,16 @@ class Discard:
 
 
 @dataclass(frozen=True)
+class Numbering:
+    """One numbering of a client's input to a pane: it ends when a server does not know the client any more."""
+
+    data: bytes
+    """By position: what was typed, without what was left out after a cut."""
+    acked: int
+    discards: tuple[Discard, ...]
+
+
+@dataclass(frozen=True)
 class _Piece:
     position: int
     data: bytes
@@ -150,6 +164,10 @@ class InputStream:
         """Typed, and after a cut not sent again: too old, or to a server that did not know this client."""
         self.asked = False
         """The server is finding out how far it took this stream: nothing is sent meanwhile."""
+        self.numbered = bytearray()
+        """By position: what was typed, without what was left out."""
+        self.ended: list[Numbering] = []
+        """By servers that did not know this client."""
         self._pieces: deque[_Piece] = deque()
         self._sent = 0
 
@@ -160,6 +178,7 @@ class InputStream:
 
     def add(self, data: bytes) -> None:
         self._pieces.append(_Piece(self.end, data, time.monotonic()))
+        self.numbered += data
         self.end += len(data)
 
     def next_unsent(self) -> bytes:
@@ -201,6 +220,9 @@ class InputStream:
     def unknown(self) -> None:
         """The server does not know this client: its stream begins anew."""
         self.left_out += [piece.data for piece in self._pieces]
+        self.ended.append(Numbering(bytes(self.numbered), self.acked, tuple(self.discards)))
+        self.numbered.clear()
+        self.discards.clear()
         self._pieces.clear()
         self.acked = self.end = self._sent = 0
         self.asked = False
@@ -227,10 +249,12 @@ class InputStream:
             cut = self._pieces.pop()
             self._pieces.append(_Piece(cut.position, cut.data[: position - cut.position], cut.typed_at_s))
         self._sent = self.end = position
+        del self.numbered[position:]
         for piece in rest:
             data = piece.data[max(0, position - piece.position) :]
             if now_s - piece.typed_at_s < QUEUE_WAITS_S:
                 self._pieces.append(_Piece(self.end, data, piece.typed_at_s))
+                self.numbered += data
                 self.end += len(data)
             else:
                 self.left_out.append(data)
