@@ -92,7 +92,7 @@ async def test_both_tokens_admit_and_the_control_token_is_of_this_run(tmp_path: 
             assert control is not None
             shown.append(control)
             running = world.application.running()
-            verdicts = [running.try_token(token, "peer") for token in (TOKEN, *shown)]
+            verdicts = [running.try_token(token, "peer", "/") for token in (TOKEN, *shown)]
             assert verdicts == [Verdict.ADMITTED, *[Verdict.REFUSED] * (len(shown) - 1), Verdict.ADMITTED]
 
 

@@ -28,6 +28,7 @@ from wormux.hub.effects import (
     ForgetTerminal,
     FreezeSandbox,
     HoldTerminal,
+    Note,
     OpenTerminal,
     ResizeTerminal,
     Save,
@@ -141,8 +142,10 @@ class Driver:
         providers: Mapping[str, Provider],
         screens: Callable[[Deliver], Screens],
         counts: Counts,
+        audit: Callable[[Note, str | None], None] = lambda _note, _peer: None,
     ) -> None:
-        """`store_thread` has exactly one worker: saves are carried out one after the other."""
+        """`audit` takes notes, with the peer address of who did it. `store_thread` has exactly one worker: saves are
+        carried out one after the other."""
         self._hub = hub
         self._user_id = user_id
         self._store = store
@@ -154,7 +157,9 @@ class Driver:
         self._inputs: deque[Input] = deque()
         self._running = False
         self._closed = False
+        self._audit = audit
         self._connections: dict[ConnectionId, Outgoing] = {}
+        self._peers: dict[ConnectionId, str] = {}
         self._last_connection = 0
         self._sandboxes: dict[SandboxId, _SandboxLink] = {}
         self._terminals: dict[_TerminalKey, _TerminalLink] = {}
@@ -179,11 +184,13 @@ class Driver:
             self._running = False
         self._work()
 
-    def connect(self, outgoing: Outgoing) -> ConnectionId:
+    def connect(self, outgoing: Outgoing, peer: str | None = None) -> ConnectionId:
         """Tell the hub of a new connection; `ClientGone` must be dispatched for it, once."""
         self._last_connection += 1
         connection_id = ConnectionId(self._last_connection)
         self._connections[connection_id] = outgoing
+        if peer is not None:
+            self._peers[connection_id] = peer
         self._counts.connections += 1
         self.dispatch(ClientConnected(connection_id))
         return connection_id
@@ -195,6 +202,11 @@ class Driver:
         self._inputs.append(event)
         if not self._running:
             self._work()
+
+    def close_all(self, code: int, reason: str) -> None:
+        """End every connection; nothing more is taken from any of them."""
+        for connection in tuple(self._connections.values()):
+            connection.close(code, reason)
 
     def live_terminals(self) -> int:
         """How many shells run behind this server."""
@@ -263,6 +275,8 @@ class Driver:
             self._hub_failed(event, error)
         else:
             self._carry_out_all(effects)
+        if isinstance(event, ClientGone):
+            self._peers.pop(event.connection_id, None)
 
     def _hub_failed(self, event: Input, error: Exception) -> None:
         self._counts.hub_failures += 1
@@ -307,6 +321,8 @@ class Driver:
                     terminal.hold(held)
             case SetTimer(at_s):
                 self._set_timer(at_s)
+            case Note(connection_id=connection_id):
+                self._audit(effect, None if connection_id is None else self._peers.get(connection_id))
             case Save(save_id, change):
                 self._save(save_id, change)
             case DropUnsent(connection_id, channel):

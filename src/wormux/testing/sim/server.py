@@ -175,6 +175,8 @@ class SimServer:
                 self._around.lanes.lane("store").post(lambda: self._save(e.Save(save_id, change)))
             case e.SetTimer(at_s):
                 self.timer_at_s = at_s
+            case e.Note():
+                pass  # changes nothing
             case _:
                 assert_never(effect)
 
