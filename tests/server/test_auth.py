@@ -160,7 +160,7 @@ class TestLogins:
 
 class TestGate:
     def gate(self) -> Gate:
-        return Gate(("token", "control"), Logins("token"), "wormux-1", Attempts(Clock()))
+        return Gate("token", "control", Logins("token"), "wormux-1", Attempts(Clock()))
 
     @pytest.mark.parametrize("shown", ["token", "control"])
     def test_every_token_of_the_server_admits(self, shown: str) -> None:
@@ -179,6 +179,7 @@ class TestGate:
         for _ in range(LOGIN_ATTEMPTS):
             assert gate.try_token("wrong", "peer") is Verdict.REFUSED
         assert gate.try_token("token", "peer") is Verdict.TOO_MANY
+        assert gate.try_token("control", "peer") is Verdict.ADMITTED
         assert gate.try_token("token", "another") is Verdict.ADMITTED
 
     def test_the_right_one_of_several_cookies_is_found(self) -> None:

@@ -7,7 +7,7 @@ import re
 from wormux.errors import ErrorCode, Refusal
 from wormux.hub.announcer import Announcer
 from wormux.hub.connection import Connection
-from wormux.hub.effects import CloseClient
+from wormux.hub.effects import CloseClient, Deed, Note
 from wormux.hub.pane import Pane, Wish
 from wormux.hub.saver import Saver
 from wormux.hub.screens import Screens
@@ -81,13 +81,14 @@ class Clients:
             world.clients[client_id] = client
         else:
             client = known
-            self._take_over(client)
+            self._take_over(client, connection)
             self._typing.remind(client, request.input)
         client.connection_id = connection.id
         client.left_at_ms = 0
         client.attempt = request.attempt or 0
         world.timers.cancel(Wait.FORGET, client.id)
         connection.client_id = client.id
+        world.note(Deed.ATTACH, connection)
         connection.flow = request.flow
         if request.colors is not None:
             self.color(client, request.colors)
@@ -108,6 +109,7 @@ class Clients:
         client = world.clients.get(connection.client_id) if connection.client_id is not None else None
         if client is None or client.connection_id != connection.id:
             return
+        world.note(Deed.DETACH, connection)
         client.connection_id = None
         client.left_at_ms = world.now.wall_ms
         world.clients[client.id] = world.clients.pop(client.id)  # the one that left last is the last
@@ -188,10 +190,11 @@ class Clients:
                 pane.colors = colors
                 self._screens.recolor(pane)
 
-    def _take_over(self, client: Client) -> None:
+    def _take_over(self, client: Client, by: Connection) -> None:
         old = self._world.attached(client.id)
         if old is None:
             return
+        self._world.effects.append(Note(Deed.TAKE_OVER, by.id, client.id))
         old.client_id = None
         self._close(old, "Another connection took this client over.")
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from wormux.errors import ErrorCode, Refusal
 from wormux.hub.announcer import Announcer
-from wormux.hub.effects import CloseTerminal, DestroySandbox
+from wormux.hub.connection import Connection
+from wormux.hub.effects import CloseTerminal, Deed, DestroySandbox
 from wormux.hub.flow import Flow
 from wormux.hub.layout import encode_layout, pane_ids, remove_pane
 from wormux.hub.pane import Pane
@@ -22,7 +23,7 @@ from wormux.records import Change, Intent, Meta
 
 
 class Closing:
-    """See the module. Plans are made and carried out by `saver`, one at a time."""
+    """See the module. Plans are made and carried out by `saver`, one at a time; `by` is who asked, if anybody did."""
 
     def __init__(
         self, world: World, screens: Screens, flow: Flow, announcer: Announcer, saver: Saver, typing: Typing
@@ -34,13 +35,13 @@ class Closing:
         self._saver = saver
         self._typing = typing
 
-    def plan_pane(self, pane_id: PaneId) -> Plan:
+    def plan_pane(self, pane_id: PaneId, by: Connection | None = None) -> Plan:
         """Close a pane, and its tab if it was the last. Raises `Refusal` (`not_found`)."""
         pane = self._world.pane(pane_id)
         tab = self._world.tabs[pane.tab_id]
         layout = remove_pane(tab.layout, pane_id)
         if layout is None:
-            return self.plan_tab(tab.id)
+            return self.plan_tab(tab.id, by)
         focus = self._focus_after(tab, layout, pane_id)
         record = Tab(tab.id, tab.session_id, tab.name, tab.order, layout, focus).record(encode_layout(layout))
 
@@ -49,6 +50,7 @@ class Closing:
             tab.layout = remove_pane(tab.layout, pane_id) or layout
             if tab.focus == pane_id or tab.focus not in set(pane_ids(layout)):
                 tab.focus = focus
+            self._world.note(Deed.PANE_CLOSE, by, session_id=tab.session_id, tab_id=tab.id, pane_id=pane_id)
             self._drop([pane])
             self._announcer.layout_changed()
 
@@ -56,12 +58,13 @@ class Closing:
             Change(update_tabs=(record,), delete_panes=(pane_id,), meta=self._meta_without([pane])), commit
         )
 
-    def plan_tab(self, tab_id: TabId) -> Plan:
+    def plan_tab(self, tab_id: TabId, by: Connection | None = None) -> Plan:
         """Close a tab with its panes; its session stays. Raises `Refusal` (`not_found`)."""
         tab = self._world.tab(tab_id)
         panes = [self._world.panes[pane_id] for pane_id in pane_ids(tab.layout)]
 
         def commit() -> None:
+            self._world.note(Deed.TAB_CLOSE, by, session_id=tab.session_id, tab_id=tab_id, name=tab.name)
             self._drop(panes)
             self._remove_tabs([tab])
             self._announcer.layout_changed()
@@ -73,7 +76,7 @@ class Closing:
         )
         return Plan(change, commit)
 
-    def plan_session(self, session_id: SessionId) -> Plan:
+    def plan_session(self, session_id: SessionId, by: Connection | None = None) -> Plan:
         """Close a session with its tabs, then destroy its sandbox; the row goes when that is done. Raises `Refusal`
         (`not_found`)."""
         session = self._world.session(session_id)
@@ -81,6 +84,7 @@ class Closing:
         panes = self._world.panes_of(session_id)
 
         def commit() -> None:
+            self._world.note(Deed.SESSION_DESTROY, by, session_id=session_id, name=session.name)
             self._drop(panes)
             self._remove_tabs(tabs)
             del self._world.sessions[session_id]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from wormux.ids import Channel, ConnectionId, PaneId, SandboxId
+from wormux.ids import Channel, ClientId, ConnectionId, PaneId, SandboxId, SessionId, TabId
 from wormux.protocol.agent_link import Attach, Input, Open
 from wormux.protocol.screen_link import ScreenRequest
 from wormux.records import Change
@@ -160,8 +161,38 @@ class SetTimer:
     at_s: float | None
 
 
+class Deed(StrEnum):
+    """What the audit log tells of clients, by the words that it has for it."""
+
+    ATTACH = "attach"
+    DETACH = "detach"
+    TAKE_OVER = "take_over"
+    SESSION_CREATE = "session_create"
+    SESSION_DESTROY = "session_destroy"
+    SESSION_SLEEP = "session_sleep"
+    TAB_CREATE = "tab_create"
+    TAB_CLOSE = "tab_close"
+    PANE_CREATE = "pane_create"
+    PANE_CLOSE = "pane_close"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """For the audit log: who did what. Never anything that a terminal shows or takes."""
+
+    deed: Deed
+    connection_id: ConnectionId | None
+    """None: it came about by itself, as when a shell ends."""
+    client_id: ClientId | None = None
+    session_id: SessionId | None = None
+    tab_id: TabId | None = None
+    pane_id: PaneId | None = None
+    name: str | None = None
+    """Of the session or the tab."""
+
+
 Effect = (
     SendFrame | DropUnsent | CloseClient | WakeSandbox | FindSandbox | StopSandbox | FreezeSandbox
     | DestroySandbox | OpenTerminal | WriteTerminal | ResizeTerminal | AnswerTerminal | HoldTerminal | CloseTerminal
-    | ForgetTerminal | TellScreen | Save | SetTimer
+    | ForgetTerminal | TellScreen | Save | SetTimer | Note
 )  # fmt: skip

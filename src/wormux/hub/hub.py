@@ -15,7 +15,7 @@ from wormux.hub.announcer import Announcer
 from wormux.hub.clients import Clients, grid_guess
 from wormux.hub.closing import Closing
 from wormux.hub.connection import Connection
-from wormux.hub.effects import CloseClient, DestroySandbox, Effect, SetTimer
+from wormux.hub.effects import CloseClient, Deed, DestroySandbox, Effect, SetTimer
 from wormux.hub.flow import Flow
 from wormux.hub.lifecycle import SandboxPhase
 from wormux.hub.pane import InputStream, Pane
@@ -265,6 +265,7 @@ class Hub:
             if asleep:
                 self._announcer.grant(connection, request.ref, None)
             else:
+                self._world.note(Deed.SESSION_SLEEP, connection, session_id=session.id, name=session.name)
                 self._count_unanswered(connection)
         elif type(request) in self._requests.planned:
             plan = self._requests.planned[type(request)]

@@ -15,6 +15,7 @@ from wormux.hub.announcer import Announcer
 from wormux.hub.clients import Clients, check_colors, check_viewport, grid_guess
 from wormux.hub.closing import Closing
 from wormux.hub.connection import Connection
+from wormux.hub.effects import Deed
 from wormux.hub.flow import Flow
 from wormux.hub.layout import encode_layout, neighbour, resize_split, split_pane
 from wormux.hub.log import OutputLog
@@ -69,14 +70,14 @@ class Requests:
         self._clients = clients
         self.planned: dict[type, Planner] = {
             m.SessionCreate: self.session_create,
-            m.SessionDestroy: lambda _, request: closing.plan_session(request.session_id),
+            m.SessionDestroy: lambda by, request: closing.plan_session(request.session_id, by),
             m.SessionRename: self.session_rename,
             m.SessionLease: self.session_lease,
             m.TabCreate: self.tab_create,
-            m.TabClose: lambda _, request: closing.plan_tab(request.tab_id),
+            m.TabClose: lambda by, request: closing.plan_tab(request.tab_id, by),
             m.TabRename: self.tab_rename,
             m.PaneSplit: self.pane_split,
-            m.PaneClose: lambda _, request: closing.plan_pane(request.pane_id),
+            m.PaneClose: lambda by, request: closing.plan_pane(request.pane_id, by),
         }
         self.immediate: dict[type, Handler] = {
             m.ClientUpdate: self.client_update,
@@ -118,6 +119,14 @@ class Requests:
             world.sessions[session.id] = session
             world.by_sandbox[session.sandbox_id] = session.id
             self._announcer.sessions_changed()
+            world.note(
+                Deed.SESSION_CREATE,
+                connection,
+                session_id=session.id,
+                tab_id=tab.id,
+                pane_id=pane.id,
+                name=name,
+            )
             self._add_tab(connection, tab, pane)
             self._sandboxes.start(session)
             return m.Made(session_id=session.id, tab_id=tab.id, pane_id=pane.id)
@@ -164,6 +173,9 @@ class Requests:
         tab, pane = self._new_tab(connection, session, name, request.cols, request.rows)
 
         def commit() -> m.Made:
+            world.note(
+                Deed.TAB_CREATE, connection, session_id=session.id, tab_id=tab.id, pane_id=pane.id, name=name
+            )
             self._add_tab(connection, tab, pane)
             self._sandboxes.key(pane)
             return m.Made(tab_id=tab.id, pane_id=pane.id)
@@ -185,7 +197,7 @@ class Requests:
 
         return Plan(Change(update_tabs=(replace(tab.record(encode_layout(tab.layout)), name=name),)), commit)
 
-    def pane_split(self, _: Connection, request: m.PaneSplit) -> Plan:
+    def pane_split(self, connection: Connection, request: m.PaneSplit) -> Plan:
         """A new pane beside another, its shell in that one's directory."""
         world = self._world
         origin = world.pane(request.pane_id)
@@ -200,6 +212,7 @@ class Requests:
             # Shares may have been dragged while this was saved; panes come and go by plans alone.
             tab.layout = split_pane(tab.layout, origin.id, request.orientation, pane.id)
             tab.focus = pane.id
+            world.note(Deed.PANE_CREATE, connection, session_id=session.id, tab_id=tab.id, pane_id=pane.id)
             self._add_pane(pane)
             self._sandboxes.key(pane)
             return m.Made(pane_id=pane.id)

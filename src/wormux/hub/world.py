@@ -11,7 +11,7 @@ from hashlib import blake2b
 from wormux.errors import ErrorCode, Refusal
 from wormux.hub.channel import ChannelTable
 from wormux.hub.connection import Connection
-from wormux.hub.effects import Effect
+from wormux.hub.effects import Deed, Effect, Note
 from wormux.hub.inputs import Moment
 from wormux.hub.lifecycle import PanePhase, SandboxPhase
 from wormux.hub.pane import Pane
@@ -65,6 +65,20 @@ class World:
         """Counts up: what is newer has more."""
         self._order += 1
         return self._order
+
+    def note(
+        self,
+        deed: Deed,
+        by: Connection | None,
+        *,
+        session_id: SessionId | None = None,
+        tab_id: TabId | None = None,
+        pane_id: PaneId | None = None,
+        name: str | None = None,
+    ) -> None:
+        """For the audit log. `by` may be gone meanwhile."""
+        connection_id, client_id = (None, None) if by is None else (by.id, by.client_id)
+        self.effects.append(Note(deed, connection_id, client_id, session_id, tab_id, pane_id, name))
 
     def session(self, session_id: SessionId) -> Session:
         """Raises `Refusal` (`not_found`)."""

@@ -29,6 +29,7 @@ from wormux.screen.in_process import LocalScreens
 from wormux.screen.opening import has_emulator, open_log
 from wormux.screen.pool import ScreenPool
 from wormux.screen.port import Deliver, Screens
+from wormux.server.audit import AUDIT_FILE, SERVER_START, SERVER_STOP, AuditLog
 from wormux.server.auth import Attempts, Gate, Logins, Sites, instance_id
 from wormux.server.driver import Driver, Steps
 from wormux.server.http import Endpoints, Entrance
@@ -40,6 +41,7 @@ from wormux.store.data_dir import prepare_data_dir
 from wormux.store.lock import DataDirLock
 from wormux.store.port import Store
 from wormux.store.sqlite import SqliteStore
+from wormux.version import __version__
 
 USER = UserId("owner")
 """The one user of a server, for now: whoever has its token."""
@@ -98,8 +100,11 @@ class Application:
         self.config = config
         self._parts = parts
         self._running: Running | None = None
-        self.token = config.token
-        """What people log in with; known once the lifespan was entered."""
+
+    @property
+    def token(self) -> str | None:
+        """What people log in with now; known once the lifespan was entered, if it was not given."""
+        return self.config.token if self._running is None else self._running.gate.token
 
     def running(self) -> Running:
         """Its parts. Raises `SetupError` outside of the lifespan."""
@@ -144,12 +149,13 @@ class Application:
         logins = await loop.run_in_executor(thread, store.get_secret, LOGINS_SECRET)
         page = await asyncio.to_thread(load_page)
 
-        self.token = config.token or kept_token(config.data_dir)
+        token = config.token or kept_token(config.data_dir)
         control_token = make_control_token(config.data_dir)
         stack.callback(remove_control_token, config.data_dir)
         gate = Gate(
-            tokens=(self.token, control_token),
-            logins=Logins(self.token, logins),
+            token,
+            control_token,
+            logins=Logins(token, logins),
             cookie=f"wormux-{instance_id(str(config.data_dir))}",
             attempts=Attempts(),
         )
@@ -164,6 +170,9 @@ class Application:
             stop_after_s=config.stop_after_s,
         )
         hub = self._parts.hub(settings, snapshot)
+        audit = AuditLog(config.data_dir / AUDIT_FILE)
+        stack.callback(_end_audit, audit)
+        audit.note(SERVER_START, version=__version__)
         telemetry = Telemetry(pane_statuses=lambda: _pane_statuses(hub))
         driver = Driver(
             hub,
@@ -173,12 +182,23 @@ class Application:
             providers=providers,
             screens=lambda deliver: self._parts.screens(config, deliver),
             counts=telemetry.counts,
+            audit=audit.deed,
         )
         stack.push_async_callback(driver.aclose)
         driver.start()
         watch = asyncio.create_task(telemetry.watch_loop())
         stack.push_async_callback(_cancelled, watch)
-        return Running(driver, gate, page, telemetry, store, thread)
+        return Running(
+            driver,
+            gate,
+            page,
+            telemetry,
+            store,
+            thread,
+            audit,
+            data_dir=config.data_dir,
+            keeps_token=config.token is None,
+        )
 
 
 def create_app(config: Config, parts: Parts = Parts()) -> Starlette:
@@ -220,6 +240,11 @@ def local_url(host: str, port: int) -> str:
 def _pane_statuses(hub: Steps) -> Counter[str]:
     panes = hub.world.panes.values() if isinstance(hub, Hub) else ()
     return Counter(str(pane.phase.value) for pane in panes)
+
+
+def _end_audit(audit: AuditLog) -> None:
+    audit.note(SERVER_STOP)
+    audit.close()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -14,13 +14,20 @@ import re
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 from starlette.datastructures import Headers
 
 from wormux.config import Config, Site, is_loopback
-from wormux.limits import LOGIN_ATTEMPTS, LOGIN_ATTEMPTS_WITHIN_S, LOGIN_PEERS, LOGINS, SESSION_COOKIE_S
+from wormux.limits import (
+    IPV6_PEER_BITS,
+    LOGIN_ATTEMPTS,
+    LOGIN_ATTEMPTS_WITHIN_S,
+    LOGIN_PEERS,
+    LOGINS,
+    SESSION_COOKIE_S,
+)
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
@@ -89,7 +96,7 @@ def _is_address(authority: str, port: int) -> bool:
 
 
 class Attempts:
-    """Counts wrong credentials per peer."""
+    """Counts wrong credentials per peer. Whoever has one IPv6 address has 2^64: they are one peer."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
@@ -97,13 +104,26 @@ class Attempts:
 
     def exhausted(self, peer: str) -> bool:
         since_s = self._now_s() - LOGIN_ATTEMPTS_WITHIN_S
-        return sum(at_s > since_s for at_s in self._wrong.get(peer, ())) >= LOGIN_ATTEMPTS
+        return sum(at_s > since_s for at_s in self._wrong.get(_whole_peer(peer), ())) >= LOGIN_ATTEMPTS
 
     def count(self, peer: str) -> None:
+        peer = _whole_peer(peer)
         self._wrong[peer] = [*self._wrong.get(peer, ()), self._now_s()][-LOGIN_ATTEMPTS:]
         self._wrong.move_to_end(peer)
         if len(self._wrong) > LOGIN_PEERS:
             self._wrong.popitem(last=False)
+
+
+def _whole_peer(peer: str) -> str:
+    try:
+        address = ipaddress.ip_address(peer.partition("%")[0])
+    except ValueError:
+        return peer
+    if isinstance(address, ipaddress.IPv4Address):
+        return peer
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, IPV6_PEER_BITS), strict=False))
 
 
 class Logins:
@@ -138,7 +158,7 @@ def _read_logins(kept: bytes | None) -> dict[str, float]:
     try:
         value = json.loads(kept or b"{}")
         return {str(digest): float(end) for digest, end in value.items()}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}  # a browser that is not known shows its token again
 
 
@@ -152,19 +172,36 @@ class Verdict(Enum):
 class Gate:
     """Decides about credentials. Host and origin were found to be ours before."""
 
-    def __init__(self, tokens: Collection[str], logins: Logins, cookie: str, attempts: Attempts) -> None:
-        self._tokens = [token.encode() for token in tokens]
+    def __init__(
+        self, token: str, control_token: str, logins: Logins, cookie: str, attempts: Attempts
+    ) -> None:
+        self._control_token = control_token.encode()
         self._attempts = attempts
+        self.token = token
         self.logins = logins
         self.cookie = cookie
         """Its name, which holds the instance's id, since cookies are shared by all ports of a host."""
+        self.token_number = 0
+        """Counts the tokens. What was admitted under another number is admitted no more."""
+
+    def replace_token(self, token: str) -> None:
+        """From now on only this one admits, and nobody is logged in."""
+        self.token = token
+        self.logins = Logins(token)
+        self.token_number += 1
+
+    def is_control(self, shown: str) -> bool:
+        """The token of this machine's commands. Nobody can guess it, so that it is looked at however many wrong ones
+        were shown: behind a proxy, a stranger may be the same peer as the operator."""
+        return hmac.compare_digest(_bytes(shown), self._control_token)
 
     def try_token(self, shown: str, peer: str) -> Verdict:
         """A token in the address of the page or in `Authorization`; a wrong one is counted against the peer."""
+        if self.is_control(shown):
+            return Verdict.ADMITTED
         if self._attempts.exhausted(peer):
             return Verdict.TOO_MANY
-        given = shown.encode(errors="backslashreplace")
-        if any(hmac.compare_digest(given, token) for token in self._tokens):
+        if hmac.compare_digest(_bytes(shown), self.token.encode()):
             return Verdict.ADMITTED
         self._attempts.count(peer)
         return Verdict.REFUSED
@@ -172,10 +209,9 @@ class Gate:
     def judge(self, headers: Headers, peer: str) -> Verdict:
         """A request for something that needs credentials. A cookie counts only with an `Origin`: what browsers
         send without one may come from anywhere."""
-        authorization = headers.get("authorization")
-        if authorization is not None:
-            scheme, _, shown = authorization.partition(" ")
-            return self.try_token(shown.strip(), peer) if scheme.lower() == "bearer" else Verdict.REFUSED
+        if "authorization" in headers:
+            shown = bearer(headers)
+            return Verdict.REFUSED if shown is None else self.try_token(shown, peer)
         if "origin" in headers and any(map(self.logins.knows, self._cookies(headers))):
             return Verdict.ADMITTED
         return Verdict.REFUSED
@@ -186,6 +222,16 @@ class Gate:
                 name, _, value = pair.strip().partition("=")
                 if name == self.cookie:
                     yield value
+
+
+def bearer(headers: Headers) -> str | None:
+    """The token that a program shows; None if there is none."""
+    scheme, _, shown = headers.get("authorization", "").partition(" ")
+    return shown.strip() if scheme.lower() == "bearer" else None
+
+
+def _bytes(shown: str) -> bytes:
+    return shown.encode(errors="backslashreplace")
 
 
 def instance_id(data_dir: str) -> str:

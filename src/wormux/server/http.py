@@ -20,7 +20,8 @@ from wormux.config import Site
 from wormux.errors import SetupError, StoreError
 from wormux.limits import LOGIN_ATTEMPTS_WITHIN_S, SESSION_COOKIE_S
 from wormux.protocol.close_codes import CloseCode
-from wormux.server.auth import Sites, Verdict, below
+from wormux.server.audit import LOGIN
+from wormux.server.auth import Sites, Verdict, bearer, below
 from wormux.server.page import Page, PageFile
 from wormux.server.running import Running
 from wormux.server.telemetry import log_bug
@@ -28,6 +29,8 @@ from wormux.server.websocket import serve_client
 
 logger = logging.getLogger(__name__)
 
+ADMITTED = "wormux.admitted"
+"""Under which a host may put a function into a WebSocket's `extensions`: called when somebody is let in by it."""
 _SITE = "wormux.site"
 """Where `Entrance` leaves the site of a request in its scope."""
 
@@ -143,6 +146,7 @@ class Endpoints:
             Route("/assets/{name:path}", self.asset, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
+            Route("/control/rotate-token", self.rotate_token, methods=["POST"]),
             WebSocketRoute("/ws", _Socket(self._running)),
         ]
 
@@ -172,25 +176,46 @@ class Endpoints:
 
     async def metrics(self, request: Request) -> Response:
         running = self._running()
-        verdict = running.judge(request.headers, _peer(request))
+        refusal = self._refused(request, running)
+        if refusal is not None:
+            return refusal
+        return Response(running.telemetry.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def rotate_token(self, request: Request) -> Response:
+        """For `wormux token rotate`, which shows what stands in the data directory. No page may ask for it."""
+        running = self._running()
+        refusal = self._refused(request, running)
+        if refusal is not None:
+            return refusal
+        if "origin" in request.headers or not running.gate.is_control(bearer(request.headers) or ""):
+            return PlainTextResponse("Run `wormux token rotate` on the machine of the server.\n", 403)
+        try:
+            await running.rotate_token()
+        except SetupError as error:
+            return PlainTextResponse(f"{error}\n", 409)
+        return Response(status_code=204)
+
+    def _refused(self, request: Request, running: Running) -> Response | None:
+        """What a program without the right token is told; None for one that has it."""
+        verdict = running.judge(request.headers, _peer(request), request.scope["path"])
         if verdict is Verdict.TOO_MANY:
             return _too_many()
         if verdict is Verdict.REFUSED:
-            return PlainTextResponse(
-                "Send the token as `Authorization: Bearer …`.\n", 401, {"www-authenticate": "Bearer"}
-            )
-        return Response(running.telemetry.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+            sentence = "Send the token as `Authorization: Bearer …`.\n"
+            return PlainTextResponse(sentence, 401, {"www-authenticate": "Bearer"})
+        return None
 
     def _page(self) -> Page:
         return self._running().page
 
     async def _log_in(self, request: Request, running: Running, token: str) -> Response:
-        verdict = running.try_token(token, _peer(request))
+        verdict = running.try_token(token, _peer(request), "/")
         if verdict is Verdict.TOO_MANY:
             return _too_many()
         response = _see(request.scope, 303)
         if verdict is Verdict.ADMITTED:
             value = running.gate.logins.new()
+            running.audit.note(LOGIN, _peer(request))
             try:
                 await running.keep_logins()
             except StoreError as error:
@@ -220,19 +245,22 @@ class _Socket:
         if (await receive())["type"] != "websocket.connect":
             return
         connection = HTTPConnection(scope)
-        verdict = running.judge(connection.headers, _peer(connection))
+        peer = _peer(connection)
+        verdict = running.judge(connection.headers, peer, "/ws")
         if verdict is Verdict.TOO_MANY:
             await _too_many()(scope, receive, send)
             return
+        token_number = running.gate.token_number
         await send({"type": "websocket.accept"})
-        if verdict is Verdict.REFUSED:
+        if verdict is Verdict.REFUSED or token_number != running.gate.token_number:
             reason = "The token is missing, wrong or old."
             await send({"type": "websocket.close", "code": CloseCode.NOT_AUTHENTICATED, "reason": reason})
         elif running.driver.stopping:
             reason = "The server is stopping."
             await send({"type": "websocket.close", "code": CloseCode.SERVICE_RESTART, "reason": reason})
         else:
-            await serve_client(receive, send, running.driver, running.telemetry.counts)
+            scope.get("extensions", {}).get(ADMITTED, lambda: None)()
+            await serve_client(receive, send, running.driver, running.telemetry.counts, peer)
 
 
 def _too_many() -> Response:

@@ -17,9 +17,13 @@ def kept_token(data_dir: Path) -> str:
     """The token of a server that was given none: made once, the same from then on. Raises `SetupError`."""
     path = data_dir / _TOKEN
     token = _read(path)
-    if token is None:
-        token = secrets.token_urlsafe(24)
-        _write(path, token)
+    return make_token(data_dir) if token is None else token
+
+
+def make_token(data_dir: Path) -> str:
+    """A new token, kept instead of the one before. Raises `SetupError`, and then that one stays."""
+    token = secrets.token_urlsafe(24)
+    _write(data_dir / _TOKEN, token)
     return token
 
 

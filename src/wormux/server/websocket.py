@@ -100,10 +100,10 @@ class FrameLanes:
             self._writer.cancel()
 
 
-async def serve_client(receive: Receive, send: Send, driver: Driver, counts: Counts) -> None:
+async def serve_client(receive: Receive, send: Send, driver: Driver, counts: Counts, peer: str) -> None:
     """Carry one accepted and authenticated WebSocket to its end, whichever side closes it."""
     lanes = FrameLanes(send, counts)
-    connection_id = driver.connect(lanes)
+    connection_id = driver.connect(lanes, peer)
 
     def take(frame: bytes) -> None:
         counts.received_bytes += len(frame)
