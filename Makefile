@@ -2,10 +2,12 @@
 
 PYTHON ?= python3
 ARGS ?=
+TARGET ?=
+SECONDS ?= 60
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help setup serve test bench format lock clean page check-python check-page
+.PHONY: help setup serve test bench fuzz format lock clean page check-python check-page
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +36,9 @@ check-page: page
 bench: setup .venv/.bench ## run the benchmarks
 	$(BIN)/python -m bench $(ARGS)
 
+fuzz: setup .venv/.fuzz ## throw hostile bytes at one part: TARGET=hub SECONDS=60
+	$(BIN)/python -m fuzz $(TARGET) --seconds $(SECONDS) $(ARGS)
+
 format: .venv/.ready page ## put the sources into their form, and write what is generated
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -60,6 +65,10 @@ clean: ## remove what was set up and built
 
 .venv/.bench: .venv/.ready
 	$(PIP) --no-build-isolation --editable '.[bench]'
+	@touch $@
+
+.venv/.fuzz: .venv/.ready
+	$(PIP) --no-build-isolation --editable '.[fuzz]'
 	@touch $@
 
 page: .venv/.ready

@@ -1,0 +1,10 @@
+"""The targets by name."""
+
+from __future__ import annotations
+
+from fuzz.kit import Target
+from fuzz.targets import config, files, links, messages
+
+TARGETS: dict[str, Target] = {
+    module.TARGET.name: module.TARGET for module in (config, files, links, messages)
+}

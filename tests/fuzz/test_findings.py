@@ -1,0 +1,42 @@
+"""What fuzzing found once: inputs that broke something, kept as small as they came."""
+
+from __future__ import annotations
+
+import pytest
+
+from fuzz.targets import TARGETS
+
+CONFIG = {
+    "home of nobody": b"\2\2~nobody-of-this-name/x",
+    "home of nobody in the file": b'\0data_dir = "~nobody-of-this-name/x"',
+    "endless time": b'\0idle_timeout = "' + b"9" * 400 + b'd"',
+    "endless size": b'\0screen_memory = "' + b"9" * 400 + b'G"',
+    "endless number": b"\0port = " + b"9" * 5000,
+    "endless number as a text": b'\0port = "' + b"9" * 5000 + b'"',
+    "endless count as a text": b'\0sandbox_files = "' + b"9" * 5000 + b'"',
+    "deep": b"\0port = " + b"[" * 3000,
+}
+FILES = {
+    "deep lock": b"\0" + b"[" * 3000,
+    "deep logins": b"\2" + b"[" * 3000,
+    "endless login": b'\2{"0": ' + b"9" * 400 + b"}",
+    "deep environment": b"\3" + b"[" * 3000,
+}
+LINKS = {
+    "no UTF-8 from a worker": bytes.fromhex("01 00000005 92 01 92 a1 ff"),
+    "deep from a worker": b"\1\0\0\x0b\xbf\x92\x01\x93\xa3Fed\x05" + b"\x91" * 3000,
+}
+MESSAGES = {
+    "no JSON": b'\xff{"type":"pong"',
+    "no UTF-8": b'\xff{"type":"ok","ref":"\xff"}',
+    "deep": b'\xff{"type":"state","tabs":' + b"[" * 3000,
+}
+FOUND = {"config": CONFIG, "files": FILES, "links": LINKS, "messages": MESSAGES}
+
+
+@pytest.mark.parametrize(
+    ("target", "data"),
+    [pytest.param(name, data, id=f"{name}: {what}") for name in FOUND for what, data in FOUND[name].items()],
+)
+def test_is_mended(target: str, data: bytes) -> None:
+    TARGETS[target](data)
