@@ -20,7 +20,10 @@ from wormux.errors import SetupError
 from wormux.limits import (
     DEFAULT_IDLE_TIMEOUT_S,
     DEFAULT_STOP_AFTER_S,
+    LARGEST_COUNT,
+    LARGEST_SIZE_BYTES,
     LEAST_SCREENS_MEMORY_BYTES,
+    LONGEST_DURATION_S,
     MIB,
     MIN_IDLE_TIMEOUT_S,
     SCREENS_MEMORY_BYTES,
@@ -170,7 +173,12 @@ def read_duration(value: Any, name: str) -> float | None:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise SetupError(f'{name} must be a time like "90s", "10m" or "2h", or "never".')
-    return float(match["number"]) * _UNIT_S[match["unit"]]
+    seconds = float(match["number"]) * _UNIT_S[match["unit"]]
+    if seconds > LONGEST_DURATION_S:
+        raise SetupError(
+            f"{name} is too long: say never, or at most {LONGEST_DURATION_S / _UNIT_S['d']:.0f}d."
+        )
+    return seconds
 
 
 def read_size(value: Any, name: str) -> int:
@@ -178,7 +186,10 @@ def read_size(value: Any, name: str) -> int:
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise SetupError(f'{name} must be a size like "512M" or "1.5G".')
-    return int(float(match["number"]) * _UNIT_BYTES[match["unit"]])
+    size_bytes = float(match["number"]) * _UNIT_BYTES[match["unit"]]
+    if size_bytes > LARGEST_SIZE_BYTES:
+        raise SetupError(f"{name} is more than any machine has.")
+    return int(size_bytes)
 
 
 def read_public_url(value: Any, name: str) -> Site:
@@ -209,12 +220,19 @@ def _read_text(value: Any, name: str) -> str:
 
 
 def _read_path(value: Any, name: str) -> Path:
-    return Path(_read_text(value, name)).expanduser().absolute()
+    return _expanded(_read_text(value, name), name).absolute()
+
+
+def _expanded(path: str, name: str) -> Path:
+    """With the home directory that `~` or `~user` at its beginning means."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise SetupError(f"{name} names a home directory that there is not.") from None
 
 
 def _read_port(value: Any, name: str) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value)
+    value = _number(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise SetupError(f"{name} must be a number from 0 to 65535.")
     return value
@@ -266,11 +284,16 @@ def _read_switch(value: Any, name: str) -> bool:
     return switches[value]
 
 
+def _number(value: Any) -> Any:
+    """The number that a text of a few digits is; anything else as it was."""
+    is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20
+    return int(value) if is_number else value
+
+
 def _read_count(value: Any, name: str) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise SetupError(f"{name} must be a whole number above 0.")
+    value = _number(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST_COUNT:
+        raise SetupError(f"{name} must be a whole number from 1 to {LARGEST_COUNT}.")
     return value
 
 
@@ -289,7 +312,7 @@ def _read_choice(choices: tuple[str, ...]) -> Callable[[Any, str], str]:
     return read
 
 
-_READERS: dict[str, Callable[[Any, str], Any]] = {
+SETTINGS: dict[str, Callable[[Any, str], Any]] = {
     "host": _read_text,
     "port": _read_port,
     "data_dir": _read_path,
@@ -337,18 +360,18 @@ def load(options: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     that `config` names. Keys of `options` are those of the file. Raises `SetupError`."""
     layers = [
         {key: (value, f"--{key.replace('_', '-')}") for key, value in options.items() if key != "config"},
-        {key: (environ[env], env) for key in _READERS if environ.get(env := ENV_PREFIX + key.upper())},
+        {key: (environ[env], env) for key in SETTINGS if environ.get(env := ENV_PREFIX + key.upper())},
     ]
     config_path = options.get("config") or environ.get(f"{ENV_PREFIX}CONFIG")
     if config_path:
-        layers.append(_read_file(Path(config_path).expanduser()))
+        layers.append(_read_file(_expanded(config_path, "The configuration's name")))
     values: dict[str, Any] = {}
     for layer in layers:
         if "token" in layer and "token_file" in layer:
             raise SetupError(f"{layer['token'][1]} and {layer['token_file'][1]} exclude each other.")
         hidden = _TOKEN_KEYS if values.keys() & _TOKEN_KEYS else frozenset[str]()
         for key in layer.keys() - hidden - values.keys():
-            values[key] = _READERS[key](*layer[key])
+            values[key] = SETTINGS[key](*layer[key])
     if "token_file" in values:
         values["token"] = _read_token_file(values.pop("token_file"))
     values.setdefault("data_dir", default_data_dir(environ))
@@ -363,9 +386,11 @@ def _read_file(path: Path) -> dict[str, tuple[Any, str]]:
         raise SetupError(
             f"The configuration {path} cannot be read: {os.strerror(error.errno or 0)}."
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise SetupError(f"The configuration {path} is not TOML: it is nested too deeply.") from None
+    except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
         raise SetupError(f"The configuration {path} is not TOML: {error}.") from None
-    unknown = sorted(found.keys() - _READERS.keys())
+    unknown = sorted(found.keys() - SETTINGS.keys())
     if unknown:
         raise SetupError(f"The configuration {path} has unknown keys: {', '.join(unknown)}.")
     return {key: (value, f"{key} in {path}") for key, value in found.items()}

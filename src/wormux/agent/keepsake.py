@@ -89,7 +89,7 @@ class Kept:
                 raise ValueError("It was written by another version.")
             changed = {n.encode("latin-1"): v.encode("latin-1") for n, v in content["changed"].items()}
             return cls(changed, frozenset(name.encode("latin-1") for name in content["removed"]))
-        except (AttributeError, KeyError, TypeError, UnicodeError) as error:
+        except (AttributeError, KeyError, TypeError, UnicodeError, RecursionError) as error:
             raise ValueError("It has not the form of what is kept.") from error
 
 

@@ -147,12 +147,18 @@ def encode(screen: int, message: ScreenRequest | ScreenEvent) -> bytes:
 
 def decode_request(payload: bytes | memoryview) -> tuple[int, ScreenRequest]:
     """Raises `msgspec.DecodeError` for what no server says."""
-    return _requests.decode(payload)
+    try:
+        return _requests.decode(payload)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError("It is no request.") from error
 
 
 def decode_event(payload: bytes | memoryview) -> tuple[int, ScreenEvent]:
     """Raises `msgspec.DecodeError` for what no worker says."""
-    return _events.decode(payload)
+    try:
+        return _events.decode(payload)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError("It is no event.") from error
 
 
 def frame_length(header: bytes | memoryview) -> int:

@@ -121,6 +121,6 @@ def _read(fd: int) -> RunningServer:
     try:
         value = json.loads(os.pread(fd, 4096, 0))
         pid, address = value["pid"], value["address"]
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return RunningServer(None, None)
     return RunningServer(pid if isinstance(pid, int) else None, address if isinstance(address, str) else None)

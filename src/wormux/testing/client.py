@@ -386,7 +386,7 @@ class ScriptedClient:
         except ServerBroke as broke:
             self._broke = broke
             socket.transport.abort()
-        except msgspec.ValidationError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._broke = ServerBroke(f"A message has not the form that the protocol gives it: {error}.")
             socket.transport.abort()
         finally:
