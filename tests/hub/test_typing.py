@@ -339,6 +339,7 @@ def test_what_is_too_old_is_not_sent_again(world: HubWorld, client: SimClient) -
 
 def test_the_window_of_a_pane(world: HubWorld, client: SimClient) -> None:
     pane_id = client.pane()
+    client.keeps_windows = False
     world.live(pane_id).takes = False
     for _ in range(4):
         client.type(pane_id, b"x" * (INPUT_PANE_BYTES // 4))
@@ -350,6 +351,7 @@ def test_the_window_of_a_pane(world: HubWorld, client: SimClient) -> None:
 
 
 def test_the_window_of_a_client(world: HubWorld, client: SimClient) -> None:
+    client.keeps_windows = False
     first = client.pane()
     for _ in range(16):
         client.say("pane_split", paneId=first, orientation="vertical", cols=20, rows=20)

@@ -5,21 +5,34 @@ What the server says wrongly is raised as `ServerBroke` from the delivery that b
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import msgspec
 
 from wormux.ids import ClientId, PaneId
+from wormux.limits import INPUT_CLIENT_BYTES, KIB
 from wormux.protocol import messages as m
+from wormux.protocol.close_codes import CloseCode
 from wormux.protocol.frames import CONTROL_CHANNEL, encode_frame, split_frame
-from wormux.testing.errors import expect
+from wormux.testing.errors import ServerBroke, expect
 from wormux.testing.model import Model
 from wormux.testing.sim.input import SimInput
 from wormux.testing.sim.socket import SimSocket
 from wormux.testing.streams import OutputStream
 
 _decoder: msgspec.json.Decoder[m.AnyServerMessage] = msgspec.json.Decoder(m.AnyServerMessage)
+
+
+INPUT_FRAME_BYTES = 64 * KIB
+
+
+class _Typed(msgspec.Struct):
+    type: str
+
+
+_KNOWN_TYPES = frozenset(member.__struct_config__.tag for member in get_args(m.AnyServerMessage))
 
 
 class ClientSurroundings(Protocol):
@@ -59,6 +72,9 @@ class SimClient:
         """Why the last connection was closed by the server."""
         self.acks_layout = True
         self.acks_output = True
+        """What comes is drawn at once; otherwise by `draw`."""
+        self.keeps_windows = True
+        """Send no more input than is allowed before an acknowledgement."""
         self.keeps_frames = False
         self.socket: SimSocket | None = None
         self._around = around
@@ -110,6 +126,7 @@ class SimClient:
             if not keep_words:
                 socket.up.clear()
             self._around.hang_up(socket)
+        self._over()
 
     @property
     def attached(self) -> bool:
@@ -133,12 +150,25 @@ class SimClient:
         self._around.to_server(self.socket, frame)
 
     def type(self, pane_id: PaneId, data: bytes) -> None:
-        """Keys, numbered and kept until they are acknowledged."""
-        self._send_keys(pane_id, self.input(pane_id).type(data))
+        """Keys, kept until they are acknowledged. They go out now if they may, and otherwise as soon as they may."""
+        self.input(pane_id).type(data)
+        self._send_keys(pane_id)
+
+    def discard(self, pane_id: PaneId) -> None:
+        """Drop what was typed and is not written yet."""
+        if self.input(pane_id).discard() and self.greeted:
+            self.say("input_discard", paneId=pane_id)
+
+    def draw(self) -> None:
+        """Everything that came so far is drawn now."""
+        for pane_id, output in self.outputs.items():
+            self._tell_drawn(pane_id, output)
 
     def input(self, pane_id: PaneId) -> SimInput:
         """The stream of input to a pane."""
-        return self.inputs.setdefault(pane_id, SimInput(lambda: self._around.now_s))
+        if pane_id not in self.inputs:
+            self.inputs[pane_id] = SimInput(lambda: self._around.now_s, ready=self.greeted)
+        return self.inputs[pane_id]
 
     def output(self, pane_id: PaneId) -> OutputStream:
         """The stream of a pane's output, as this client got it."""
@@ -166,9 +196,12 @@ class SimClient:
     # --- What it hears -----------------------------------------------------------------------------------
 
     def _receive(self, frame: bytes) -> None:
+        expect(len(frame) > 0, "A message has at least one byte, the channel.")
         channel, payload = split_frame(frame)
         if channel == CONTROL_CHANNEL:
-            self._control(_decoder.decode(payload))
+            message = _read(payload)
+            if message is not None:
+                self._control(message)
             return
         pane_id = self.model.pane_at(channel)
         expect(pane_id is not None, "Bytes come on channels that were announced.")
@@ -184,6 +217,7 @@ class SimClient:
 
     def _control(self, message: m.AnyServerMessage) -> None:
         self.messages.append(message)
+        expect(self.greeted or isinstance(message, m.State | m.Error), "`state` comes first.")
         match message:
             case m.State():
                 expect(not self.greeted, "`state` comes once.")
@@ -191,7 +225,6 @@ class SimClient:
                 self._update(message)
                 self._reconnected(message.input)
             case m.LayoutUpdate():
-                expect(self.greeted, "`state` comes first.")
                 self._update(message)
             case m.Replay(pane_id=pane_id):
                 if self._knows(pane_id, message.channel):
@@ -207,6 +240,7 @@ class SimClient:
                     self.inputs[pane_id].take_named(message)
                 else:
                     self._named_late(message)
+                self._send_all_keys()
             case m.Ok(ref=ref):
                 self._answered(ref, message)
             case m.Error(ref=ref):
@@ -230,7 +264,9 @@ class SimClient:
     def _update(self, message: m.State | m.LayoutUpdate) -> None:
         self.model.apply(message)
         for pane_id in [pane_id for pane_id in self.inputs if pane_id not in self.model.channels]:
-            self.past_inputs.append((pane_id, self.inputs.pop(pane_id)))
+            stream = self.inputs.pop(pane_id)
+            stream.close()
+            self.past_inputs.append((pane_id, stream))
         for pane_id in [pane_id for pane_id in self.outputs if pane_id not in self.model.channels]:
             del self.outputs[pane_id]
         if self.acks_layout:
@@ -238,15 +274,42 @@ class SimClient:
 
     def _reconnected(self, positions: dict[PaneId, int | None] | None) -> None:
         if positions is None:
-            self.past_inputs += self.inputs.items()
-            self.inputs.clear()
-            return
-        expect(positions.keys() == self.model.channels.keys(), "`state.input` has an entry for every pane.")
+            self._begin_inputs_anew()
+            positions = dict.fromkeys(self.inputs, 0)
+        else:
+            complete = positions.keys() == self.model.channels.keys()
+            expect(complete, "`state.input` has an entry for every pane.")
         for pane_id, position in positions.items():
-            self._send_keys(pane_id, self.input(pane_id).reconnected(position))
+            stream = self.input(pane_id)
+            stream.cut()
+            stream.reconnected(position)
+            self._insist(pane_id, stream)
+        self._send_all_keys()
 
     def _acknowledged(self, pane_id: PaneId, position: int) -> None:
-        self._send_keys(pane_id, self.input(pane_id).take_ack(position))
+        stream = self.input(pane_id)
+        was_ready = stream.ready
+        stream.take_ack(position)
+        if not was_ready:
+            self._insist(pane_id, stream)
+        self._send_all_keys()
+
+    def _insist(self, pane_id: PaneId, stream: SimInput) -> None:
+        """What the person dropped before the cut is still to be dropped, if the server has it."""
+        if stream.ready and stream.unwanted:
+            self.say("input_discard", paneId=pane_id)
+
+    def _begin_inputs_anew(self) -> None:
+        """The server does not know this client. What it was never sent goes on under new numbers."""
+        self.past_inputs += self.inputs.items()
+        self.inputs = {pane_id: stream.begin_anew() for pane_id, stream in self.inputs.items()}
+
+    def _become_another(self) -> None:
+        """Somebody else has this client's id: it goes on under one of its own."""
+        self.client_id = ClientId(f"{self.client_id}'")
+        for _, stream in self.past_inputs:
+            stream.lose()
+        self._begin_inputs_anew()
 
     def _named_late(self, message: m.InputDiscarded) -> None:
         """Of a pane that was just closed."""
@@ -255,18 +318,57 @@ class SimClient:
                 stream.take_named(message)
                 return
 
-    def _send_keys(self, pane_id: PaneId, data: bytes) -> None:
-        if data and self.socket is not None and pane_id in self.model.channels:
-            self.send(encode_frame(self.model.channels[pane_id], data))
+    def _send_all_keys(self) -> None:
+        for pane_id in list(self.inputs):
+            self._send_keys(pane_id)
+
+    def _send_keys(self, pane_id: PaneId) -> None:
+        stream = self.inputs[pane_id]
+        channel = self.model.channels.get(pane_id)
+        if not self.attached or channel is None or not stream.waits:
+            return
+        while data := stream.send(min(INPUT_FRAME_BYTES, self._room(stream))):
+            self.send(encode_frame(channel, data))
+
+    def _room(self, stream: SimInput) -> int:
+        """How much may be sent of this stream before more is acknowledged."""
+        if not self.keeps_windows:
+            return INPUT_FRAME_BYTES
+        return min(
+            stream.room, INPUT_CLIENT_BYTES - sum(one.sent - one.acked for one in self.inputs.values())
+        )
 
     def _ack_output(self, pane_id: PaneId, output: OutputStream) -> None:
-        if self._flow and self.acks_output and output.resume is not None:
+        if self.acks_output:
+            self._tell_drawn(pane_id, output)
+
+    def _tell_drawn(self, pane_id: PaneId, output: OutputStream) -> None:
+        if self._flow and self.attached and output.resume is not None:
             self.say("output_ack", paneId=pane_id, position=output.position)
 
     def _closed(self, code: int) -> None:
         self.code = code
         self.socket = None
+        self._over()
+        if code == CloseCode.TAKEN_OVER:
+            self._become_another()
+
+    def _over(self) -> None:
         self.greeted = False
+        for stream in self.inputs.values():
+            stream.cut()
+
+
+def _read(payload: bytes) -> m.AnyServerMessage | None:
+    """None for a message of a newer server, which is passed over. Raises `ServerBroke`."""
+    try:
+        return _decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            kind = msgspec.json.decode(payload, type=_Typed).type
+            if kind not in _KNOWN_TYPES:
+                return None
+        raise ServerBroke(f"A message has not the form that the protocol gives it: {error}.") from None
 
 
 def _nobody(_: object) -> None:

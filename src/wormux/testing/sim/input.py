@@ -1,15 +1,17 @@
 """What one simulated client typed into one pane: the client's own record, and what became of each byte.
 
-A client that the server does not know any more begins a new stream; each has its own record.
+What was sent has a position in the numbered stream; what waits here has none yet. A client that the server does not
+know any more begins a new stream; each has its own record.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from wormux.limits import QUEUE_WAITS_S
+from wormux.limits import INPUT_PANE_BYTES, QUEUE_WAITS_S
 from wormux.protocol.messages import DiscardReason, InputDiscarded
 from wormux.testing.errors import expect
 
@@ -38,26 +40,45 @@ class Handed:
     """Which server was there."""
 
 
+@dataclass(frozen=True)
+class Confession:
+    """Input that will never arrive, as the client tells the person."""
+
+    count: int
+    reason: DiscardReason | Literal["unsent"]
+    data: bytes | None
+    """None where some of it was settled before."""
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A press or a paste that is not settled."""
+
+    end: int
+    at_s: float
+    unwanted: bool = False
+    """The person asked to drop it: it is not sent a second time."""
+
+
 class SimInput:
     """One numbered stream of input."""
 
-    def __init__(self, now_s: Callable[[], float]) -> None:
+    def __init__(self, now_s: Callable[[], float], *, ready: bool = True) -> None:
         self.acked = 0
-        self.asked = False
-        """The server finds out how far it took this stream; nothing is sent meanwhile."""
+        self.ready = ready
+        """The server has said where this stream goes on. Until then everything waits."""
         self.named: list[Named] = []
         self.handed: list[Handed] = []
         self.excused: list[tuple[int, int]] = []
         """Ranges that were named by a server that died before its client heard it."""
-        self.left_out: list[bytes] = []
-        """Typed and never sent: too old after a cut."""
+        self.confessed: list[Confession] = []
+        """In the order of their coming; a stream that begins anew goes on with the list of the one before."""
         self._now_s = now_s
         self._bytes = bytearray()
         """All that was sent, by position."""
-        self._typed: deque[tuple[int, float]] = deque()
-        """(end, time) of what is not acknowledged."""
-        self._held: list[tuple[bytes, float]] = []
-        """Typed while `asked`."""
+        self._sent: deque[_Sent] = deque()
+        self._waiting: deque[tuple[bytes, float]] = deque()
+        self._lost = False
 
     @property
     def sent(self) -> int:
@@ -66,36 +87,64 @@ class SimInput:
 
     @property
     def unacked(self) -> int:
-        return self.sent - self.acked + sum(len(data) for data, _ in self._held)
+        """Bytes whose fate is open."""
+        return len(self._open()) + sum(len(data) for data, _ in self._waiting)
 
-    def type(self, data: bytes) -> bytes:
-        """What to send now."""
-        if self.asked:
-            self._held.append((data, self._now_s()))
-            return b""
-        self._bytes += data
-        self._typed.append((self.sent, self._now_s()))
-        return data
+    @property
+    def room(self) -> int:
+        """How much may be sent before an acknowledgement."""
+        return INPUT_PANE_BYTES - (self.sent - self.acked)
 
-    def reconnected(self, position: int | None) -> bytes:
-        """The entry in `state.input`; what to send again."""
-        if position is None:
-            self.asked = True
-            return b""
-        self.asked = False
-        return self._go_on_with_held(position)
+    @property
+    def waits(self) -> bool:
+        """Something was typed and not sent."""
+        return bool(self._waiting)
 
-    def take_ack(self, position: int) -> bytes:
-        """All before `position` is settled; what to send now."""
+    @property
+    def unwanted(self) -> bool:
+        """The server has something that the person asked to drop, and may not have written it yet."""
+        return bool(self._open()) and any(piece.unwanted for piece in self._sent)
+
+    def type(self, data: bytes) -> None:
+        """It waits until `send`."""
+        if data:
+            self._waiting.append((data, self._now_s()))
+
+    def send(self, room: int) -> bytes:
+        """What goes out now of what waits, at most `room` bytes. It counts as sent."""
+        begin = self.sent
+        while self.ready and self._waiting and room > 0:
+            data, at_s = self._waiting.popleft()
+            if len(data) > room:
+                self._waiting.appendleft((data[room:], at_s))
+                data = data[:room]
+            room -= len(data)
+            self._bytes += data
+            self._sent.append(_Sent(self.sent, at_s))
+        return bytes(self._bytes[begin:])
+
+    def discard(self) -> bool:
+        """The person wants it back. Whether the server has to be asked, because some of it was sent."""
+        self._confess(self._take_waiting(), "asked")
+        self._sent = deque(replace(piece, unwanted=True) for piece in self._sent)
+        return bool(self._open())
+
+    def cut(self) -> None:
+        """The connection is over."""
+        self.ready = False
+
+    def reconnected(self, position: int | None) -> None:
+        """The entry in `state.input`: where to go on, or None while the server finds out."""
+        if position is not None:
+            self._go_on(position)
+
+    def take_ack(self, position: int) -> None:
+        """All before `position` is settled."""
         expect(position >= self.acked, "Acknowledgements never go back.")
-        if self.asked:
-            self.asked = False
-            data = self._go_on_with_held(position)
-            self._settle(position)
-            return data
+        if not self.ready:
+            self._go_on(position)
         expect(position <= self.sent, "Only what was sent is acknowledged.")
         self._settle(position)
-        return b""
 
     def take_named(self, message: InputDiscarded) -> None:
         """Some of it is dropped."""
@@ -110,8 +159,28 @@ class SimInput:
                 apart = handed.end <= named.start or named.end <= handed.start
                 expect(apart, f"What a terminal was given is not named as {named.reason}.")
         self.named.append(named)
+        data = bytes(self._bytes[named.start : named.end]) if named.start >= self.acked else None
+        self.confessed.append(Confession(named.end - named.start, named.reason, data))
         if named.start <= self.acked:
             self._settle(max(self.acked, named.end))
+
+    def begin_anew(self) -> SimInput:
+        """The stream that follows under numbers of its own. Of this one nothing is sent again."""
+        self.lose()
+        stream = SimInput(self._now_s, ready=False)
+        stream.confessed = self.confessed
+        stream._waiting, self._waiting = self._waiting, deque()
+        return stream
+
+    def lose(self) -> None:
+        """Nobody will say any more what became of what was sent."""
+        self._confess(self._open(), "uncertain")
+        self._lost = True
+
+    def close(self) -> None:
+        """The pane is gone: what was not sent never will be. The server names the rest."""
+        self.ready = False
+        self._confess(self._take_waiting(), "closed")
 
     def hand(self, data: bytes, handed: Handed, *, may_repeat: bool) -> None:
         """A terminal was given `data`."""
@@ -128,48 +197,67 @@ class SimInput:
         """What was acknowledged, and neither written nor named: to be empty."""
         written = [(one.start, one.end) for one in self.handed]
         named = [(one.start, one.end) for one in self.named]
-        known = sorted([*written, *named, *self.excused])
-        at, missing = 0, []
-        for start, end in known:
-            if start > at:
-                missing.append((at, start))
-            at = max(at, end)
-        missing.append((at, self.acked))
-        return [(start, min(end, self.acked)) for start, end in missing if start < min(end, self.acked)]
+        return _gaps(sorted([*written, *named, *self.excused]), 0, self.acked)
+
+    def _open(self) -> bytes:
+        """What was sent, and is neither acknowledged nor named."""
+        return b"" if self._lost else self._unnamed(self.acked, self.sent)
+
+    def _unnamed(self, start: int, end: int) -> bytes:
+        named = sorted((one.start, one.end) for one in self.named)
+        return b"".join(self._bytes[first:last] for first, last in _gaps(named, start, end))
 
     def _settle(self, position: int) -> None:
         self.acked = max(self.acked, position)
-        while self._typed and self._typed[0][0] <= position:
-            self._typed.popleft()
+        while self._sent and self._sent[0].end <= position:
+            self._sent.popleft()
 
-    def _go_on_with_held(self, position: int) -> bytes:
-        data = self._go_on(position)
-        for held, at_s in self._held:
-            self._bytes += held
-            self._typed.append((self.sent, at_s))
-            data += held
-        self._held.clear()
-        return data
-
-    def _go_on(self, position: int) -> bytes:
-        """All before `position` is the server's: what of the rest is young enough to be sent again."""
+    def _go_on(self, position: int) -> None:
+        """All before `position` is the server's: what of the rest is young enough waits to be sent again."""
         expect(position >= self.acked, "What was acknowledged stays taken.")
         expect(position <= self.sent, "The server took no more than was sent.")
-        young_s = self._now_s() - QUEUE_WAITS_S
-        start, again, kept = position, bytearray(), deque[tuple[int, float]]()
-        for end, at_s in self._typed:
-            if end <= position:
-                kept.append((end, at_s))
+        start, unwanted = position, bytearray()
+        kept, again = deque[_Sent](), list[tuple[bytes, float]]()
+        for piece in self._sent:
+            kept.append(replace(piece, end=min(piece.end, position)))
+            if piece.end <= position:
                 continue
-            piece = bytes(self._bytes[start:end])
-            start = end
-            is_named = any(start - len(piece) < named.end and named.start < start for named in self.named)
-            if at_s > young_s and not is_named:
-                again += piece
-                kept.append((position + len(again), at_s))
-            else:
-                self.left_out.append(piece)
-        self._bytes[position:] = again
+            data = self._unnamed(start, piece.end)
+            start = piece.end
+            if piece.unwanted:
+                unwanted += data
+            elif data:
+                again.append((data, piece.at_s))
+        self._sent = kept
+        self._waiting.extendleft(reversed(again))
+        del self._bytes[position:]
         self.named = [named for named in self.named if named.start < position]  # numbers are used anew
-        self._typed = kept
-        return bytes(again)
+        self._confess(bytes(unwanted), "asked")
+        self.ready = True
+        self._leave_out_old()
+
+    def _leave_out_old(self) -> None:
+        young_s = self._now_s() - QUEUE_WAITS_S
+        old = [data for data, at_s in self._waiting if at_s <= young_s]
+        self._waiting = deque(piece for piece in self._waiting if piece[1] > young_s)
+        self._confess(b"".join(old), "unsent")
+
+    def _take_waiting(self) -> bytes:
+        data = b"".join(data for data, _ in self._waiting)
+        self._waiting.clear()
+        return data
+
+    def _confess(self, data: bytes, reason: DiscardReason | Literal["unsent"]) -> None:
+        if data:
+            self.confessed.append(Confession(len(data), reason, data))
+
+
+def _gaps(known: list[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
+    """What of `start` to `end` none of the sorted ranges covers."""
+    at, missing = start, []
+    for first, last in known:
+        if first > at:
+            missing.append((at, min(first, end)))
+        at = max(at, last)
+    missing.append((at, end))
+    return [(first, last) for first, last in missing if first < last]
