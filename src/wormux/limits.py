@@ -361,6 +361,17 @@ SESSION_COOKIE_S = 30 * 24 * 3600
 LOGINS = 256
 """Browsers that may be logged in at a time; the login that ends first makes room."""
 REQUEST_HEAD_BYTES = 64 * KIB
+REQUEST_HEADERS = 100
+"""Of one request: three times what browsers and proxies send together."""
+PIPELINED_REQUESTS = 16
+"""That wait on one connection behind the one that is answered. Nobody pipelines; each takes memory before it is looked
+at."""
+STRANGERS = 256
+"""Connections on which nobody was let in: with all panes and clients there is room for them in the usual 1024 file
+descriptors, and a browser opens six."""
+SOCKET_CLOSES_WITHIN_S = 15.0
+"""From the end of a WebSocket's client until its connection is cut: longer than the ten seconds that its own closing
+may take."""
 LOGIN_ATTEMPTS = 10
 LOGIN_ATTEMPTS_WITHIN_S = 60.0
 """Wrong tokens per peer address, before the next is refused without a look."""
@@ -377,6 +388,8 @@ PONG_WITHIN_S = 60.0
 """A pong waits behind what the socket already took: a slow client must not be taken for a dead one."""
 ACCEPT_BACKLOG = 128
 """Connections that the kernel keeps until they are accepted."""
+LOOP_LATE_S = 5.0
+"""A server whose event loop was this late takes no new clients: the page would call its connection broken."""
 DRAIN_S = 5.0
 """How long a stopping server waits for its connections to take what they are owed."""
 

@@ -13,8 +13,9 @@ from wormux.hub.inputs import ClientGone, Input, SandboxInput, ScreenInput, Term
 from wormux.ids import Channel, ConnectionId, PaneId, SandboxId, UserId
 from wormux.protocol.agent_link import Attach, Ended, Exit, Opened
 from wormux.screen.port import Deliver
+from wormux.server.counts import Counts
 from wormux.server.driver import Driver
-from wormux.server.telemetry import Counts
+from wormux.server.journal import Journal
 from wormux.store.memory import MemoryStore
 
 USER = UserId("someone")
@@ -91,7 +92,7 @@ async def make_bench() -> AsyncIterator[Bench]:
             store_thread=thread,
             providers={"local": provider},
             screens=make_screens,
-            counts=Counts(),
+            journal=Journal(Counts()),
         )
         yield Bench(hub, store, provider, screens[0], driver)
         await driver.aclose()

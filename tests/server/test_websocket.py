@@ -11,7 +11,7 @@ from tests.server.kit import WITHIN_S
 from wormux.ids import Channel
 from wormux.limits import SENT_REPORT_BYTES
 from wormux.server import websocket
-from wormux.server.telemetry import Counts
+from wormux.server.counts import Counts
 from wormux.server.websocket import FrameLanes
 
 

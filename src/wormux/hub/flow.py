@@ -145,6 +145,9 @@ class Flow:
     def _draw(self, connection: Connection, pane: Pane, view: View, redraw: RedrawTaken) -> None:
         data = redraw.data
         since = view.position if view.started else view.resume
+        if view.started and view.position < pane.log.start:
+            self._world.overtaken += 1
+            self._world.skipped_bytes += redraw.position - view.position
         view.started = True
         view.refit = False
         view.position = view.acked = redraw.position

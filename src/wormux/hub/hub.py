@@ -110,6 +110,11 @@ class Hub:
         return self._world
 
     @property
+    def unsaved(self) -> int:
+        """How many things differ from the store, for metrics."""
+        return self._saver.unsaved
+
+    @property
     def awaits_screens(self) -> bool:
         """A checkpoint is on its way that is to be stored."""
         return any(pane.checkpoint_wanted is not None for pane in self._world.panes.values())

@@ -8,7 +8,7 @@ is noted as dirty and saved at most once a second; when that fails it stays dirt
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 
 from wormux.errors import ErrorCode, Refusal
@@ -76,6 +76,13 @@ class _Dirty:
         self.meta |= other.meta
         self.then += other.then
 
+    def __len__(self) -> int:
+        sets: tuple[Sized, ...] = (
+            self.sessions, self.tabs, self.panes, self.clients, self.gone_clients, self.gone_sessions, self.inputs,
+            self.checkpoints, self.then,
+        )  # fmt: skip
+        return sum(len(one) for one in sets) + self.meta
+
     @property
     def empty(self) -> bool:
         return not (
@@ -113,6 +120,13 @@ class Saver:
     def idle(self) -> bool:
         """Nothing is being saved or waits to be."""
         return not (self._jobs or self._active or self._saving or self._again) and self._dirty.empty
+
+    @property
+    def unsaved(self) -> int:
+        """How many things differ from the store, those that are being saved included."""
+        saving = len(self._saving[1]) if self._saving is not None else 0
+        waiting = len(self._jobs) + len(self._again) + (self._active is not None)
+        return len(self._dirty) + saving + waiting
 
     def touch_session(self, session_id: SessionId) -> None:
         self._dirty.sessions.add(session_id)

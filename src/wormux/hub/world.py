@@ -41,6 +41,10 @@ class World:
         self.last_tab: TabId | None = None
         """Used last by anybody: where a new client starts."""
         self.rev = 0
+        self.overtaken = 0
+        """How often a redraw stood for output that a client was too slow for."""
+        self.skipped_bytes = 0
+        """Of output, for which those stood."""
         self.timers = Timers()
         self.effects: list[Effect] = []
         self.now = Moment(0.0, 0, 0, 0)

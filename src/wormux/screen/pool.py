@@ -136,6 +136,11 @@ class ScreenPool(Screens):
         return len(self._entries) + len(self._simple)
 
     @property
+    def without_workers(self) -> bool:
+        """None comes up: for a while, screens do without an emulator."""
+        return self._unheard >= SCREEN_WORKERS_UNHEARD
+
+    @property
     def unsent_bytes(self) -> int:
         """What screens were told and no worker's socket has taken."""
         return sum(place.worker.process.unsent_bytes for place in self._places if place.worker is not None)

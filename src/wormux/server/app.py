@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -31,9 +30,12 @@ from wormux.screen.pool import ScreenPool
 from wormux.screen.port import Deliver, Screens
 from wormux.server.audit import AUDIT_FILE, SERVER_START, SERVER_STOP, AuditLog
 from wormux.server.auth import Attempts, Gate, Logins, Sites, instance_id
+from wormux.server.counts import Counts
 from wormux.server.driver import Driver, Steps
 from wormux.server.http import Endpoints, Entrance
+from wormux.server.journal import Journal
 from wormux.server.page import load_page
+from wormux.server.readings import Sources
 from wormux.server.running import LOGINS_SECRET, Running
 from wormux.server.telemetry import Telemetry
 from wormux.server.tokens import kept_token, make_control_token, remove_control_token
@@ -74,8 +76,12 @@ def _make_providers(config: Config) -> Mapping[str, Provider]:
     return providers
 
 
+def _has_emulator(config: Config) -> bool:
+    return config.emulator != "none" and has_emulator()
+
+
 def _make_screens(config: Config, deliver: Deliver) -> Screens:
-    if config.emulator == "none" or not has_emulator():
+    if not _has_emulator(config):
         return LocalScreens(deliver, open_log, memory_bytes=config.screen_memory_bytes)
     workers = min(SCREEN_WORKERS, max(1, (os.cpu_count() or 1) - 1))
     pool = ScreenPool(deliver, workers=workers, memory_bytes=config.screen_memory_bytes)
@@ -173,7 +179,7 @@ class Application:
         audit = AuditLog(config.data_dir / AUDIT_FILE)
         stack.callback(_end_audit, audit)
         audit.note(SERVER_START, version=__version__)
-        telemetry = Telemetry(pane_statuses=lambda: _pane_statuses(hub))
+        counts = Counts()
         driver = Driver(
             hub,
             user_id=USER,
@@ -181,10 +187,13 @@ class Application:
             store_thread=thread,
             providers=providers,
             screens=lambda deliver: self._parts.screens(config, deliver),
-            counts=telemetry.counts,
+            journal=Journal(counts, hub.world.by_sandbox.get if isinstance(hub, Hub) else lambda _: None),
             audit=audit.deed,
         )
         stack.push_async_callback(driver.aclose)
+        telemetry = Telemetry(
+            _sources(config, hub, driver, counts), "libghostty-vt" if _has_emulator(config) else "none"
+        )
         driver.start()
         watch = asyncio.create_task(telemetry.watch_loop())
         stack.push_async_callback(_cancelled, watch)
@@ -237,9 +246,15 @@ def local_url(host: str, port: int) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def _pane_statuses(hub: Steps) -> Counter[str]:
-    panes = hub.world.panes.values() if isinstance(hub, Hub) else ()
-    return Counter(str(pane.phase.value) for pane in panes)
+def _sources(config: Config, hub: Steps, driver: Driver, counts: Counts) -> Sources:
+    """What metrics are read from."""
+    return Sources(
+        counts,
+        hub=hub if isinstance(hub, Hub) else None,
+        screens=driver.screens,
+        store_file=config.data_dir / STORE_FILE,
+        storing=lambda: driver.storing,
+    )
 
 
 def _end_audit(audit: AuditLog) -> None:

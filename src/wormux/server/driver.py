@@ -77,7 +77,8 @@ from wormux.sandbox.port import (
     Uncertain,
 )
 from wormux.screen.port import Deliver, Screens
-from wormux.server.telemetry import Counts, log_bug
+from wormux.server.journal import Journal
+from wormux.server.telemetry import log_bug
 from wormux.store.port import Store
 
 logger = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ class Driver:
         store_thread: Executor,
         providers: Mapping[str, Provider],
         screens: Callable[[Deliver], Screens],
-        counts: Counts,
+        journal: Journal,
         audit: Callable[[Note, str | None], None] = lambda _note, _peer: None,
     ) -> None:
         """`audit` takes notes, with the peer address of who did it. `store_thread` has exactly one worker: saves are
@@ -151,8 +152,9 @@ class Driver:
         self._store = store
         self._store_thread = store_thread
         self._providers = providers
-        self._screens = screens(self._screen_event)
-        self._counts = counts
+        self.screens = screens(self._screen_event)
+        self._journal = journal
+        self._counts = journal.counts
         self._loop = asyncio.get_running_loop()
         self._inputs: deque[Input] = deque()
         self._running = False
@@ -164,7 +166,6 @@ class Driver:
         self._sandboxes: dict[SandboxId, _SandboxLink] = {}
         self._terminals: dict[_TerminalKey, _TerminalLink] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._saves_under_way = 0
         self._timer_at_s: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_fires_s = 0.0
@@ -191,7 +192,6 @@ class Driver:
         self._connections[connection_id] = outgoing
         if peer is not None:
             self._peers[connection_id] = peer
-        self._counts.connections += 1
         self.dispatch(ClientConnected(connection_id))
         return connection_id
 
@@ -218,14 +218,14 @@ class Driver:
         self.dispatch(ServerStopping())
         try:
             async with asyncio.timeout(within_s):
-                while self._connections or self._saves_under_way or self._hub.awaits_screens:
+                while self._connections or self._counts.saves_under_way or self._hub.awaits_screens:
                     self._quiet.clear()
                     await self._quiet.wait()
         except TimeoutError:
             logger.warning(
                 "Stopping with %d connections open and %d changes unsaved.",
                 len(self._connections),
-                self._saves_under_way,
+                self._counts.saves_under_way,
             )
 
     async def aclose(self) -> None:
@@ -242,7 +242,7 @@ class Driver:
         for sandbox_link in self._sandboxes.values():
             if sandbox_link.sandbox is not None:
                 sandbox_link.sandbox.detach()
-        await self._screens.aclose()
+        await self.screens.aclose()
         for provider in self._providers.values():
             await provider.aclose()
 
@@ -269,6 +269,7 @@ class Driver:
             self._counts.connections -= 1
             self._quiet.set()
         self._counts.hub_steps += 1
+        self._journal.took(event)
         try:
             effects = self._hub.step(self._moment(), event)
         except Exception as error:
@@ -310,7 +311,7 @@ class Driver:
                 if terminal is not None:
                     terminal.resize(cols, rows)
             case TellScreen(pane_id, epoch, request):
-                self._screens.tell(pane_id, epoch, request)
+                self.screens.tell(pane_id, epoch, request)
             case AnswerTerminal(pane_id, generation, position, data):
                 terminal = self._terminal(pane_id, generation)
                 if terminal is not None:
@@ -334,6 +335,7 @@ class Driver:
                 if connection is not None:
                     connection.close(code, reason)
             case OpenTerminal():
+                self._journal.wanted(effect)
                 self._open_terminal(effect)
             case CloseTerminal():
                 self._close_terminal(effect)
@@ -342,8 +344,10 @@ class Driver:
                 if link is not None and link.terminal is not None:
                     link.terminal.forget()
             case WakeSandbox(sandbox_id, provider):
+                self._journal.wanted(effect)
                 self._run(self._wake(sandbox_id, provider))
             case FindSandbox(sandbox_id, provider):
+                self._journal.wanted(effect)
                 self._run(self._find(sandbox_id, provider))
             case StopSandbox(sandbox_id, force):
                 self._ask_sandbox(sandbox_id, lambda sandbox: sandbox.sleep(force=force))
@@ -380,25 +384,18 @@ class Driver:
     # --- Saves -------------------------------------------------------------------------------------------------
 
     def _save(self, save_id: int, change: Change) -> None:
-        self._saves_under_way += 1
+        self._journal.save_begins()
         saving = self._loop.run_in_executor(self._store_thread, self._store.apply, self._user_id, change)
         saving.add_done_callback(lambda done: self._saved(save_id, done))
 
     def _saved(self, save_id: int, done: asyncio.Future[None]) -> None:
-        self._saves_under_way -= 1
         self._quiet.set()
         error = None if done.cancelled() else done.exception()
         self.storing = error is None and not done.cancelled()
-        if self.storing:
-            self._counts.saves += 1
-            self.dispatch(Saved(save_id))
-            return
-        self._counts.saves_failed += 1
-        if isinstance(error, StoreError):
-            logger.error("A change could not be stored: %s", error)
-        elif error is not None:
+        if error is not None and not isinstance(error, StoreError):
             log_bug(logger, "storing a change", error)
-        self.dispatch(SaveFailed(save_id))
+        self._journal.save_ends(stored=self.storing, error=error)
+        self.dispatch(Saved(save_id) if self.storing else SaveFailed(save_id))
 
     # --- Sandboxes ---------------------------------------------------------------------------------------------
 
@@ -491,6 +488,8 @@ class Driver:
             return
         if isinstance(event, Lost | Stopped | Frozen):
             del self._sandboxes[sandbox_id]
+        if isinstance(event, Lost) and event.dead:
+            self._journal.agent_lost()
         if isinstance(event, Frozen):
             self._let_terminals_go(sandbox_id)
             self.dispatch(SandboxInput(sandbox_id, SandboxFrozen()))

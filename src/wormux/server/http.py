@@ -22,6 +22,7 @@ from wormux.limits import LOGIN_ATTEMPTS_WITHIN_S, SESSION_COOKIE_S
 from wormux.protocol.close_codes import CloseCode
 from wormux.server.audit import LOGIN
 from wormux.server.auth import Sites, Verdict, bearer, below
+from wormux.server.health import judge_health
 from wormux.server.page import Page, PageFile
 from wormux.server.running import Running
 from wormux.server.telemetry import log_bug
@@ -107,7 +108,7 @@ class Entrance:
 
     def _refusal(self, site: Site | None, origin: str | None, path: str) -> str | None:
         """Why this request is refused. Health may be asked under any name: probes use addresses."""
-        if path == "/healthz":
+        if path in ("/healthz", "/healthz/live"):
             return None
         if site is None:
             return "This server is not known by this name: start it with --public-url and this address.\n"
@@ -145,6 +146,7 @@ class Endpoints:
             Route("/", self.root, methods=["GET"]),
             Route("/assets/{name:path}", self.asset, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
+            Route("/healthz/live", self.live, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
             Route("/control/rotate-token", self.rotate_token, methods=["POST"]),
             WebSocketRoute("/ws", _Socket(self._running)),
@@ -170,9 +172,13 @@ class Endpoints:
         return _file_response(request, file, "public, max-age=31536000, immutable")
 
     async def health(self, _request: Request) -> Response:
-        if self._running().driver.storing:
-            return PlainTextResponse("ok\n")
-        return PlainTextResponse("The last change could not be stored.\n", 503)
+        running = self._running()
+        health = judge_health(running.driver, running.telemetry.lag_s)
+        return PlainTextResponse(health.text(), 200 if health.ready else 503)
+
+    async def live(self, _request: Request) -> Response:
+        """That this is answered says it all."""
+        return PlainTextResponse("ok\n")
 
     async def metrics(self, request: Request) -> Response:
         running = self._running()
@@ -214,6 +220,7 @@ class Endpoints:
             return _too_many()
         response = _see(request.scope, 303)
         if verdict is Verdict.ADMITTED:
+            running.telemetry.counts.logins += 1
             value = running.gate.logins.new()
             running.audit.note(LOGIN, _peer(request))
             try:

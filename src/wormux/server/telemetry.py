@@ -1,4 +1,4 @@
-"""What the operator can see of a running server: counts for `/metrics`, and bugs in the log.
+"""What the operator can see of a running server: `/metrics`, how late the event loop is, and bugs in the log.
 
 Nothing here ever holds or prints terminal bytes, tokens or cookies.
 """
@@ -9,46 +9,46 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
+
+from wormux.server.counts import Counts
+from wormux.server.metrics import METRICS, build_info
+from wormux.server.readings import Sources
 
 LAG_PROBE_S = 1.0
 """How often the event loop is asked how late it is."""
-
-
-@dataclass
-class Counts:
-    """Plain numbers that the server's parts count up; cheap enough for every frame."""
-
-    connections: int = 0
-    received_bytes: int = 0
-    sent_bytes: int = 0
-    hub_steps: int = 0
-    hub_failures: int = 0
-    saves: int = 0
-    saves_failed: int = 0
-    logins_refused: int = 0
-    redraws: int = 0
-    screens_lost: int = 0
-    loop_lag_s: float = 0.0
-    """The longest since it was last asked for."""
+LAG_REMEMBERED_S = 60.0
+"""As long as scrapes are usually apart, so that none misses a stall."""
 
 
 @dataclass
 class Telemetry:
     """The metrics of one application, with a registry of its own."""
 
-    counts: Counts = field(default_factory=Counts)
-    pane_statuses: Callable[[], Mapping[str, int]] = dict
-    """How many panes have each status; empty where nobody knows."""
+    sources: Sources = field(default_factory=lambda: Sources(Counts()))
+    emulator: str = "none"
+    """What keeps the screens, as the build's metric names it."""
+    on_probe: Callable[[], None] = lambda: None
+    """Called whenever the event loop was seen to run."""
 
     def __post_init__(self) -> None:
+        self.lag_s = 0.0
+        """At the last look."""
+        self._lags: deque[float] = deque(maxlen=round(LAG_REMEMBERED_S / LAG_PROBE_S))
+        self.sources.lag_max_s = lambda: max(self._lags, default=0.0)
         self._registry = CollectorRegistry()
         self._registry.register(_Reader(self))
+        ProcessCollector(registry=self._registry)
+
+    @property
+    def counts(self) -> Counts:
+        return self.sources.counts
 
     def text(self) -> bytes:
         """All metrics in Prometheus's text format."""
@@ -59,11 +59,14 @@ class Telemetry:
         while True:
             due_s = time.monotonic() + LAG_PROBE_S
             await asyncio.sleep(LAG_PROBE_S)
-            self.counts.loop_lag_s = max(self.counts.loop_lag_s, time.monotonic() - due_s)
+            self.lag_s = max(0.0, time.monotonic() - due_s)
+            self._lags.append(self.lag_s)
+            self.counts.loop_lag.observe(self.lag_s)
+            self.on_probe()
 
 
 class _Reader(Collector):
-    """Reads the counts at the moment of a scrape."""
+    """Reads everything at the moment of a scrape."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
@@ -73,28 +76,9 @@ class _Reader(Collector):
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        counts = self._telemetry.counts
-        lag_s, counts.loop_lag_s = counts.loop_lag_s, 0.0
-        panes = GaugeMetricFamily("wormux_panes", "Panes by status.", labels=["status"])
-        for status, number in sorted(self._telemetry.pane_statuses().items()):
-            panes.add_metric([status], number)
-        yield panes
-        yield GaugeMetricFamily("wormux_connections", "Open WebSockets.", counts.connections)
-        yield GaugeMetricFamily(
-            "wormux_event_loop_lag_seconds", "The longest delay since the last scrape.", lag_s
-        )
-        for name, text, value in (
-            ("wormux_received_bytes", "Bytes of frames from clients.", counts.received_bytes),
-            ("wormux_sent_bytes", "Bytes of frames to clients.", counts.sent_bytes),
-            ("wormux_hub_steps", "Inputs that the hub has taken.", counts.hub_steps),
-            ("wormux_hub_failures", "Inputs that the hub failed at: bugs.", counts.hub_failures),
-            ("wormux_saves", "Changes that were stored.", counts.saves),
-            ("wormux_saves_failed", "Changes that could not be stored.", counts.saves_failed),
-            ("wormux_redraws", "Screens that were drawn for clients.", counts.redraws),
-            ("wormux_screens_lost", "Screens that had to be opened anew.", counts.screens_lost),
-            ("wormux_logins_refused", "Wrong credentials.", counts.logins_refused),
-        ):
-            yield CounterMetricFamily(name, text, value)
+        yield build_info(self._telemetry.emulator)
+        for listed in METRICS:
+            yield listed.family(self._telemetry.sources)
 
 
 def log_bug(logger: logging.Logger, doing: str, error: BaseException) -> None:

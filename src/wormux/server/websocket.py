@@ -18,8 +18,9 @@ from wormux.hub.inputs import ClientGone, FrameReceived, FramesSent
 from wormux.ids import Channel
 from wormux.limits import DRAIN_S, FRAME_BYTES, SENT_REPORT_BYTES
 from wormux.protocol.close_codes import CloseCode
+from wormux.server.counts import Counts
 from wormux.server.driver import Driver
-from wormux.server.telemetry import Counts, log_bug
+from wormux.server.telemetry import log_bug
 
 logger = logging.getLogger(__name__)
 
