@@ -210,6 +210,7 @@ class Ui:
         self.page.keyboard.press("Alt+Shift+N")
         self.page.get_by_label("Name of the new session").fill(name)
         self.page.keyboard.press("Enter")
+        expect(self.page.get_by_test_id("session-menu")).to_be_hidden()
         expect(self.switcher).to_contain_text(name)
         for pane in before:
             expect(pane.locator).to_be_hidden()
