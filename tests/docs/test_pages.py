@@ -12,7 +12,7 @@ from wormux.sandbox.port import Provider, Sandbox, SandboxEvent, Terminal, Termi
 from wormux.testing.sandbox_conformance import SandboxConformance
 from wormux.testing.sandbox_conformance.kind import WITHOUT
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_life_cycles_are_drawn_from_the_tables() -> None:
