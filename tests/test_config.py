@@ -68,6 +68,7 @@ class TestPrecedence:
             "emulator": ("none", "none", '"none"'),
             "screen_memory": ("64M", "64M", '"64M"'),
             "log_level": ("debug", "debug", '"debug"'),
+            "log_format": ("json", "json", '"json"'),
             "insecure": (True, "yes", "true"),
         }
         expected = Config(
@@ -93,6 +94,7 @@ class TestPrecedence:
             sandbox_user="guest",
             exit_behavior="hold",
             log_level="debug",
+            log_format="json",
             emulator="none",
             screen_memory_bytes=64 * MIB,
             insecure=True,
@@ -151,7 +153,7 @@ class TestFile:
         "line",
         ["port = '80 '", "port = true", "port = 1.5", "host = 7", "print_token = 'maybe'", "print_token = 1",
          "public_url = 7", "public_url = [7]", "shell = []", "shell = [1]", "idle_timeout = 10",
-         "screen_memory = 64", "screen_memory = '64K'", "emulator = 'tmux'", "log_level = 'loud'",
+         "screen_memory = 64", "screen_memory = '64K'", "emulator = 'tmux'", "log_level = 'loud'", "log_format = 'xml'",
          "exit_behavior = 'never'"],
     )  # fmt: skip
     def test_values_of_a_wrong_kind_name_their_place(self, tmp_path: Path, line: str) -> None:

@@ -31,6 +31,7 @@ from wormux.limits import (
 
 ExitBehavior = Literal["close", "hold"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 Emulator = Literal["auto", "none"]
 SleepMode = Literal["stop", "freeze", "freeze-then-stop", "sigstop"]
 Isolation = Literal["none", "bubblewrap"]
@@ -38,6 +39,7 @@ Isolation = Literal["none", "bubblewrap"]
 ENV_PREFIX = "WORMUX_"
 EXIT_BEHAVIORS = ("close", "hold")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
 EMULATORS = ("auto", "none")
 SLEEP_MODES = ("stop", "freeze", "freeze-then-stop", "sigstop")
 ISOLATIONS = ("none", "bubblewrap")
@@ -115,6 +117,7 @@ class Config:
     """Whom shells of isolated sandboxes run as, if the server is root's."""
     exit_behavior: ExitBehavior = "close"
     log_level: LogLevel = "info"
+    log_format: LogFormat = "text"
     emulator: Emulator = "auto"
     """What keeps the panes' screens; "none" draws them from their newest output, as where no emulator is installed."""
     screen_memory_bytes: int = SCREENS_MEMORY_BYTES
@@ -337,6 +340,7 @@ SETTINGS: dict[str, Callable[[Any, str], Any]] = {
     "sandbox_user": _read_text,
     "exit_behavior": _read_choice(EXIT_BEHAVIORS),
     "log_level": _read_choice(LOG_LEVELS),
+    "log_format": _read_choice(LOG_FORMATS),
     "emulator": _read_choice(EMULATORS),
     "screen_memory": read_size,
     "insecure": _read_flag,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -13,7 +12,16 @@ from typing import Any
 from urllib.parse import quote
 
 from wormux.commands.parser import add_command
-from wormux.config import EMULATORS, EXIT_BEHAVIORS, ISOLATIONS, LOG_LEVELS, SLEEP_MODES, Config, load
+from wormux.config import (
+    EMULATORS,
+    EXIT_BEHAVIORS,
+    ISOLATIONS,
+    LOG_FORMATS,
+    LOG_LEVELS,
+    SLEEP_MODES,
+    Config,
+    load,
+)
 
 
 def add(commands: Any) -> None:
@@ -115,6 +123,7 @@ def _add_behavior(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--screen-memory", metavar="SIZE", help="for all screens together (512M)")
     parser.add_argument("--log-level", choices=LOG_LEVELS, help="how much is logged (info)")
+    parser.add_argument("--log-format", choices=LOG_FORMATS, help="lines to read, or JSON objects (text)")
     parser.add_argument(
         "--insecure", action="store_true", help="listen beyond this machine without TLS in front"
     )
@@ -123,17 +132,19 @@ def _add_behavior(parser: argparse.ArgumentParser) -> None:
 def run(options: dict[str, Any]) -> int:
     from wormux.server.app import create_app
     from wormux.server.hosting import host, listen
+    from wormux.server.logs import set_up_logging
+    from wormux.server.notify import Notifier
 
     config = load(options, os.environ)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("wormux").setLevel(config.log_level.upper())
+    set_up_logging(config.log_level, config.log_format)
+    notifier = Notifier.from_environ(os.environ)
     listener = listen(config.host, config.port)
     with listener:
         config = replace(config, port=listener.getsockname()[1])
         app = create_app(config)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             shells = runner.run(
-                host(app, config, listener, lambda: _say_ready(config, app.state.wormux.token))
+                host(app, config, listener, lambda: _say_ready(config, app.state.wormux.token), notifier)
             )
     print(_goodbye(shells), flush=True)
     return 0

@@ -121,10 +121,12 @@ class Application:
             )
         return self._running
 
-    async def drain(self) -> None:
-        """Tell clients goodbye and wait until all is saved, at most `DRAIN_S`. Only the first call does anything."""
-        if self._running is not None and not self._running.driver.stopping:
-            await self._running.driver.drain(DRAIN_S)
+    async def drain(self) -> bool:
+        """Tell clients goodbye and wait until all is saved, at most `DRAIN_S`; says whether that was enough. Only the
+        first call does anything."""
+        if self._running is None or self._running.driver.stopping:
+            return True
+        return await self._running.driver.drain(DRAIN_S)
 
     @asynccontextmanager
     async def lifespan(self, *, listening: bool = True) -> AsyncIterator[None]:

@@ -212,8 +212,9 @@ class Driver:
         """How many shells run behind this server."""
         return sum(link.live for link in self._terminals.values())
 
-    async def drain(self, within_s: float) -> None:
-        """Say goodbye: returns when all connections are closed and everything is saved, or the time is over."""
+    async def drain(self, within_s: float) -> bool:
+        """Say goodbye: returns when all connections are closed and everything is saved, or the time is over; then
+        false."""
         self.stopping = True
         self.dispatch(ServerStopping())
         try:
@@ -221,12 +222,14 @@ class Driver:
                 while self._connections or self._counts.saves_under_way or self._hub.awaits_screens:
                     self._quiet.clear()
                     await self._quiet.wait()
+            return True
         except TimeoutError:
             logger.warning(
                 "Stopping with %d connections open and %d changes unsaved.",
                 len(self._connections),
                 self._counts.saves_under_way,
             )
+            return False
 
     async def aclose(self) -> None:
         """Let go of everything; shells go on running. Nothing reaches the hub any more."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -33,11 +36,17 @@ from wormux.limits import (
     SOCKET_CLOSES_WITHIN_S,
     STRANGERS,
 )
-from wormux.server.app import Application
+from wormux.server.app import Application, local_url
 from wormux.server.http import ADMITTED
+from wormux.server.logs import fields
+from wormux.server.notify import Notifier
+from wormux.version import __version__
+
+logger = logging.getLogger(__name__)
 
 CLOSE_WITHIN_S = 1
-"""After the drain, for requests under way and sockets whose clients take nothing more."""
+"""After the drain, for requests under way and for sockets to take what is left."""
+_LOOK_EVERY_S = 0.02
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -69,7 +78,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 class Strangers:
     """Connections on which nobody was let in. Anybody may open one, and keep it without a word or without reading: so
-    the one that was quiet longest goes when there are too many. A page loads in less time than it takes to open them."""
+    the one that was quiet longest goes when there are too many. A page loads faster than so many can be opened."""
 
     def __init__(self) -> None:
         self._transports: dict[asyncio.BaseTransport, None] = {}
@@ -101,7 +110,7 @@ def _strangers_of(server: ServerState) -> Strangers:
     return _strangers[server]
 
 
-class _HeadTooLarge(Exception):
+class _Refused(Exception):
     """Stops the parser: what follows is not looked at."""
 
 
@@ -157,15 +166,19 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_is_whole()
+        if not self.url.startswith(b"/"):  # it names a host of its own, beside that of its header
+            raise _Refused
         self._strangers.asks(self.transport)
         super().on_headers_complete()
+        if self.parser.should_upgrade() and self._should_upgrade():
+            return  # to a WebSocket
         names = {name for name, _ in self.headers}
-        if self.cycle is not None and names & {b"content-length", b"transfer-encoding", b"upgrade"}:
+        if names & {b"content-length", b"transfer-encoding", b"upgrade"}:
             self.cycle.keep_alive = False
 
     def _check_head(self) -> None:
         if self._head_is_too_large():
-            raise _HeadTooLarge
+            raise _Refused
 
     def _head_is_too_large(self) -> bool:
         return (
@@ -242,25 +255,73 @@ class Server(uvicorn.Server):
     """Stops our way: clients are told and everything is saved while their sockets still live."""
 
     def __init__(
-        self, config: uvicorn.Config, application: Application, on_ready: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        application: Application,
+        on_ready: Callable[[], None],
+        notifier: Notifier | None = None,
     ) -> None:
         super().__init__(config)
         self._application = application
         self._on_ready = on_ready
+        self._notifier = notifier or Notifier(None)
+        self._hurry = asyncio.Event()
+        """Nobody wants to wait any more."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        await self._application.drain()
+        """First the server is not ready any more, but says so to whoever asks; then clients are told, and everything is
+        saved; then nobody gets in."""
+        self._notifier.stopping()
+        began_s = time.monotonic()
+        if await self._unless_hurried(self._application.drain()):
+            logger.info("All clients were told, everything is saved.", extra=fields(took_s=_since(began_s)))
+            for server in self.servers:
+                server.close()
+            for connection in tuple(self.server_state.connections):
+                connection.shutdown()
+            await self._unless_hurried(self._connections_gone())
+        for connection in tuple(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
         await super().shutdown(sockets)
+
+    async def _unless_hurried(self, work: Coroutine[Any, Any, bool]) -> bool:
+        """Whether it came to a good end."""
+        working, hurried = asyncio.create_task(work), asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({working, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (working, hurried):
+            task.cancel()
+        outcome, _ = await asyncio.gather(working, hurried, return_exceptions=True)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome is True
+
+    async def _connections_gone(self) -> bool:
+        for _ in range(round(CLOSE_WITHIN_S / _LOOK_EVERY_S)):
+            if not self.server_state.connections:
+                break
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return not self.server_state.connections
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal stops, a second one stops waiting."""
+        told = fields(signal=signal.Signals(sig).name)
+        if not self.should_exit:
+            logger.info("Stopping.", extra=told)
+            self.should_exit = True
+            return
+        if not self._hurry.is_set():
+            logger.warning("Stopping without waiting for clients and saves.", extra=told)
+        self.force_exit = True
+        self._hurry.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """The first signal stops, a second one stops waiting. uvicorn would send itself the signal again."""
+        """uvicorn would send itself the signal again when it is done."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)
@@ -271,13 +332,35 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
 
-async def host(app: Starlette, config: Config, listener: socket.socket, on_ready: Callable[[], None]) -> int:
+async def host(
+    app: Starlette,
+    config: Config,
+    listener: socket.socket,
+    on_ready: Callable[[], None],
+    notifier: Notifier | None = None,
+) -> int:
     """Serve until a signal comes; returns how many shells go on running. Raises `SetupError` and `StoreRefused`."""
     application: Application = app.state.wormux
+    notifier = notifier or Notifier(None)
     async with app.router.lifespan_context(app):
-        server = Server(uvicorn_config(app, config), application, on_ready)
+        running = application.running()
+        running.telemetry.on_probe = notifier.alive
+
+        def ready() -> None:
+            on_ready()
+            notifier.ready("Serving.")
+            about = fields(version=__version__, pid=os.getpid(), address=local_url(config.host, config.port))
+            logger.info("Serving.", extra=about)
+
+        server = Server(uvicorn_config(app, config), application, ready, notifier)
         await server.serve(sockets=[listener])
-        return application.running().driver.live_terminals()
+        shells = running.driver.live_terminals()
+    logger.info("Stopped.", extra=fields(shells=shells))
+    return shells
+
+
+def _since(began_s: float) -> float:
+    return round(time.monotonic() - began_s, 3)
 
 
 def uvicorn_config(app: Starlette, config: Config) -> uvicorn.Config:

@@ -12,8 +12,6 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-LOG_FORMATS = ("text", "json")
-
 _FIELDS = "fields"
 _OWN = ("time", "level", "logger", "message")
 
