@@ -70,7 +70,8 @@ class Entrance:
         root: str = scope.get("root_path", "")
         path: str = scope["path"].removeprefix(root) if below(scope["path"], root) else scope["path"]
         headers = Headers(scope=scope)
-        site = self._sites.named(headers.get("host"), path)
+        hosts = headers.getlist("host")
+        site = self._sites.named(hosts[0], path) if len(hosts) == 1 else None
         started = False
 
         async def send_secured(message: Message) -> None:
@@ -83,7 +84,7 @@ class Entrance:
             started = True
             await send(message)
 
-        refusal = self._refusal(site, headers.get("origin"), path)
+        refusal = self._refusal(site, headers.getlist("origin"), path)
         if refusal is not None:
             await refuse(scope, receive, send_secured, refusal)
             return
@@ -106,13 +107,13 @@ class Entrance:
                 response = PlainTextResponse("The server failed; its log says where.\n", 500)
                 await response(scope, receive, send_secured)
 
-    def _refusal(self, site: Site | None, origin: str | None, path: str) -> str | None:
+    def _refusal(self, site: Site | None, origins: list[str], path: str) -> str | None:
         """Why this request is refused. Health may be asked under any name: probes use addresses."""
         if path in ("/healthz", "/healthz/live"):
             return None
         if site is None:
             return "This server is not known by this name: start it with --public-url and this address.\n"
-        if origin is not None and not self._sites.allows_origin(origin):
+        if not all(map(self._sites.allows_origin, origins)):
             return "Pages of other sites may not speak to this server.\n"
         return None
 
