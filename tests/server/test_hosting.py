@@ -8,7 +8,7 @@ import pytest
 from tests.server.kit import WITHIN_S, World, make_world
 from wormux.errors import SetupError
 from wormux.limits import REQUEST_HEAD_BYTES
-from wormux.server import hosting
+from wormux.server import bounded
 from wormux.server.hosting import listen
 
 
@@ -65,6 +65,6 @@ async def test_an_endless_head_is_refused(tmp_path: Path, endless: bytes) -> Non
 async def test_a_head_that_does_not_come_is_not_awaited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: bytes
 ) -> None:
-    monkeypatch.setattr(hosting, "CONNECT_WITHIN_S", 0.05)
+    monkeypatch.setattr(bounded, "CONNECT_WITHIN_S", 0.05)
     async with make_world(tmp_path, port=0).served() as world:
         assert await exchange(world, start) == b""
