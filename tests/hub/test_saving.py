@@ -51,6 +51,8 @@ def test_a_request_is_saved_then_carried_out_then_announced(world: HubWorld, cli
     assert world.hub.world.rev == rev
     world.lanes.lane("store").deliver()
     assert len(stored(world).panes) == 2
+    assert len(world.hub.world.panes) == 1
+    world.lanes.lane("stored").deliver()
     assert len(world.hub.world.panes) == 2
 
 

@@ -90,6 +90,10 @@ class SimPty:
         """How often its size was set."""
         self.known = False
         """The server has heard that it was opened."""
+        self.died = False
+        """With its agent: nobody can say what it read."""
+        self.unread_at_end = False
+        """Its shell ended without having read all its input."""
         self._sizes = [SizeMark(request.position, request.cols, request.rows)]
         self._taken: dict[str, int] = {}
         self._written: dict[str, int] = {}
@@ -148,6 +152,10 @@ class SimPty:
         """The link is over."""
         if self._peer is peer:
             self._peer = None
+
+    def serves(self, peer: TerminalPeer) -> bool:
+        """This link is the one that it listens to."""
+        return self._peer is peer
 
     def print(self, data: bytes) -> None:
         """Its program writes."""
@@ -218,6 +226,7 @@ class SimPty:
     def end_with(self, end: Exit) -> None:
         """Its shell ends; what it had not read is lost to it."""
         if self.lives:
+            self.unread_at_end = bool(self.unread)
             self._waiting.clear()
             self.running = None
             self.exit = end
@@ -226,6 +235,7 @@ class SimPty:
     def die(self) -> None:
         """With its agent: nobody says so."""
         self._waiting.clear()
+        self.died = True
         self.exit = self.exit or Exit(signal="SIGKILL")
 
     def _say(self, event: TerminalSays) -> None:
@@ -252,6 +262,8 @@ class SimAgent:
         self.refuse_opens: str | None = None
         """Every new terminal is refused with this reason."""
         self.stopped = False
+        self.parted = False
+        """The network lets nothing through, in either direction."""
         self._controls: list[SandboxPeer] = []
         self._on_opened = on_opened
         self._on_written = on_written
@@ -325,10 +337,18 @@ class SimAgent:
             peer.say(Busy(self._busy))
             peer.say(Refused(f"The sandbox is busy: {self._busy}."))
             return
+        self._stop(peer)
+
+    def sleep_by_itself(self) -> None:
+        """Somebody else than the server stopped it."""
+        self._stop(*self._controls)
+
+    def _stop(self, *peers: SandboxPeer) -> None:
         self.stopped = True
         for pty in self.terminals.values():
             pty.end_with(Exit(signal="SIGHUP", asleep=True))
-        peer.say(Stopped())
+        for peer in peers:
+            peer.say(Stopped())
 
     def freeze(self, peer: SandboxPeer, *, force: bool) -> None:
         """Let all be frozen from outside, unless something is busy."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any, Protocol, get_args
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, get_args
 
 import msgspec
 
@@ -34,6 +35,8 @@ class _Typed(msgspec.Struct):
 
 _KNOWN_TYPES = frozenset(member.__struct_config__.tag for member in get_args(m.AnyServerMessage))
 
+TapKind = Literal["opened", "sent", "received", "closed"]
+
 
 class ClientSurroundings(Protocol):
     """What a client stands in."""
@@ -48,6 +51,10 @@ class ClientSurroundings(Protocol):
     def hang_up(self, socket: SimSocket) -> None: ...
 
     def saw_output(self, pane_id: PaneId, position: int, data: bytes) -> None: ...
+
+    def saw_discard(self, pane_id: PaneId, named: m.InputDiscarded) -> None: ...
+
+    def saw_ack(self, client: SimClient, stream: SimInput) -> None: ...
 
 
 class SimClient:
@@ -76,6 +83,8 @@ class SimClient:
         self.keeps_windows = True
         """Send no more input than is allowed before an acknowledgement."""
         self.keeps_frames = False
+        self.tap: Callable[[TapKind, bytes], None] | None = None
+        """Called with every frame as it is sent and received, and with nothing when a connection opens and closes."""
         self.socket: SimSocket | None = None
         self._around = around
         self._flow = flow
@@ -93,6 +102,7 @@ class SimClient:
         self.code = None
         self.messages.clear()
         self.frames.clear()
+        self._tell("opened")
         return socket
 
     def connect(self, *, resume: bool = True, width: int = 1024, height: int = 768, **fields: Any) -> None:
@@ -125,8 +135,14 @@ class SimClient:
             socket.on_frame = socket.on_close = _nobody
             if not keep_words:
                 socket.up.clear()
+            self._tell("closed")
             self._around.hang_up(socket)
         self._over()
+
+    @property
+    def may_connect(self) -> bool:
+        """Whose credentials were refused does not try again."""
+        return self.code != CloseCode.NOT_AUTHENTICATED
 
     @property
     def attached(self) -> bool:
@@ -147,6 +163,7 @@ class SimClient:
 
     def send(self, frame: bytes) -> None:
         assert self.socket is not None, "The client is not connected."
+        self._tell("sent", frame)
         self._around.to_server(self.socket, frame)
 
     def type(self, pane_id: PaneId, data: bytes) -> None:
@@ -195,7 +212,12 @@ class SimClient:
 
     # --- What it hears -----------------------------------------------------------------------------------
 
+    def _tell(self, kind: TapKind, frame: bytes = b"") -> None:
+        if self.tap is not None:
+            self.tap(kind, frame)
+
     def _receive(self, frame: bytes) -> None:
+        self._tell("received", frame)
         expect(len(frame) > 0, "A message has at least one byte, the channel.")
         channel, payload = split_frame(frame)
         if channel == CONTROL_CHANNEL:
@@ -236,6 +258,7 @@ class SimClient:
                 if pane_id in self.model.channels:
                     self._acknowledged(pane_id, message.position)
             case m.InputDiscarded(pane_id=pane_id):
+                self._around.saw_discard(pane_id, message)
                 if pane_id in self.inputs:
                     self.inputs[pane_id].take_named(message)
                 else:
@@ -293,6 +316,7 @@ class SimClient:
         if not was_ready:
             self._insist(pane_id, stream)
         self._send_all_keys()
+        self._around.saw_ack(self, stream)
 
     def _insist(self, pane_id: PaneId, stream: SimInput) -> None:
         """What the person dropped before the cut is still to be dropped, if the server has it."""
@@ -347,6 +371,7 @@ class SimClient:
             self.say("output_ack", paneId=pane_id, position=output.position)
 
     def _closed(self, code: int) -> None:
+        self._tell("closed")
         self.code = code
         self.socket = None
         self._over()

@@ -14,6 +14,12 @@ from typing import Literal
 from wormux.limits import INPUT_PANE_BYTES, QUEUE_WAITS_S
 from wormux.protocol.messages import DiscardReason, InputDiscarded
 from wormux.testing.errors import expect
+from wormux.testing.sim.rules import rule
+
+ACCOUNTED = rule("accounted", "Every byte of input that was acknowledged is written or named as discarded.")
+WRITTEN_ONCE = rule("written once", "Input is written once, in order, and as it was sent.")
+NAMED_ONCE = rule("named once", "No byte of input is named as discarded twice.")
+NOT_BOTH = rule("not both", "What is named as never sent to a terminal is not written, before or after.")
 
 _PERHAPS_WRITTEN = ("uncertain", "closed")
 """Reasons given for what was already on its way to a terminal."""
@@ -74,6 +80,8 @@ class SimInput:
         self.confessed: list[Confession] = []
         """In the order of their coming; a stream that begins anew goes on with the list of the one before."""
         self._now_s = now_s
+        self._accounted = 0
+        """All before it is known to be settled."""
         self._bytes = bytearray()
         """All that was sent, by position."""
         self._sent: deque[_Sent] = deque()
@@ -153,11 +161,12 @@ class SimInput:
         if named in self.named:
             return  # said again after a cut
         for other in self.named:
-            expect(named.end <= other.start or other.end <= named.start, "No byte is discarded twice.")
+            apart = named.end <= other.start or other.end <= named.start
+            NAMED_ONCE.expect(apart, f"{named} after {other}")
         if named.reason not in _PERHAPS_WRITTEN:
             for handed in self.handed:
                 apart = handed.end <= named.start or named.end <= handed.start
-                expect(apart, f"What a terminal was given is not named as {named.reason}.")
+                NOT_BOTH.expect(apart, f"{named} after {handed}")
         self.named.append(named)
         data = bytes(self._bytes[named.start : named.end]) if named.start >= self.acked else None
         self.confessed.append(Confession(named.end - named.start, named.reason, data))
@@ -184,20 +193,24 @@ class SimInput:
 
     def hand(self, data: bytes, handed: Handed, *, may_repeat: bool) -> None:
         """A terminal was given `data`."""
-        expect(handed.end <= self.sent, "Only what was sent is written.")
-        expect(self._bytes[handed.start : handed.end] == data, "What was sent is what is written.")
+        WRITTEN_ONCE.expect(handed.end <= self.sent, f"{handed}, and {self.sent} were sent.")
+        WRITTEN_ONCE.expect(self._bytes[handed.start : handed.end] == data, f"{data!r} at {handed}")
         last = max((other.end for other in self.handed), default=0)
-        expect(handed.start >= last or may_repeat, "Input is written once, and in order.")
+        WRITTEN_ONCE.expect(handed.start >= last or may_repeat, f"{handed} after {last}")
         for named in self.named:
             apart = handed.end <= named.start or named.end <= handed.start
-            expect(apart or named.reason in _PERHAPS_WRITTEN, f"What was {named.reason} is not written.")
+            NOT_BOTH.expect(apart or named.reason in _PERHAPS_WRITTEN, f"{handed} after {named}")
         self.handed.append(handed)
 
     def unaccounted(self) -> list[tuple[int, int]]:
         """What was acknowledged, and neither written nor named: to be empty."""
-        written = [(one.start, one.end) for one in self.handed]
-        named = [(one.start, one.end) for one in self.named]
-        return _gaps(sorted([*written, *named, *self.excused]), 0, self.acked)
+        written = [(one.start, one.end) for one in self.handed if one.end > self._accounted]
+        named = [(one.start, one.end) for one in self.named if one.end > self._accounted]
+        excused = [piece for piece in self.excused if piece[1] > self._accounted]
+        missing = _gaps(sorted([*written, *named, *excused]), self._accounted, self.acked)
+        if not missing:
+            self._accounted = self.acked
+        return missing
 
     def _open(self) -> bytes:
         """What was sent, and is neither acknowledged nor named."""

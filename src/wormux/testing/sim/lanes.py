@@ -15,12 +15,19 @@ class Lane:
     def __init__(self, name: str) -> None:
         self.name = name
         self.held = False
-        """Nothing arrives until it is released."""
+        """Nothing arrives until it is released: the receiver does not read."""
+        self.stuck = False
+        """Nothing arrives until that ends: the network lets nothing through."""
         self._deliveries: deque[Callable[[], None]] = deque()
 
     def __len__(self) -> int:
         """How many deliveries can arrive."""
-        return 0 if self.held else len(self._deliveries)
+        return 0 if self.held or self.stuck else len(self._deliveries)
+
+    @property
+    def under_way(self) -> int:
+        """How many deliveries are posted and have not arrived."""
+        return len(self._deliveries)
 
     def post(self, delivery: Callable[[], None]) -> None:
         self._deliveries.append(delivery)
@@ -59,6 +66,11 @@ class Lanes:
         lane = self._lanes.pop(key, None)
         if lane is not None:
             lane.clear()
+
+    def free(self) -> None:
+        """The network lets everything through again."""
+        for lane in self._lanes.values():
+            lane.stuck = False
 
     def ready(self) -> list[Lane]:
         """Lanes with something to deliver."""

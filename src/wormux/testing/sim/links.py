@@ -39,11 +39,13 @@ class TerminalLink:
         """Broken or let go of: nothing goes through any more."""
         self._held = False
         self._dead = False
+        self._lingers = False
         self._lanes = lanes
         self._deliver = deliver
         self._keys = (("to terminal", self.pane_id, serial), ("from terminal", self.pane_id, serial))
         self._down: Lane = lanes.lane(*self._keys[0])
         self._up: Lane = lanes.lane(*self._keys[1])
+        self.part(parted=agent.parted)
         self._down.post(lambda: self._ask(request))
 
     # --- The server's side -------------------------------------------------------------------------------
@@ -71,18 +73,29 @@ class TerminalLink:
         """Its end is stored."""
         self._let_go(self._forget)
 
-    def detach(self) -> None:
-        """Let go of the link: the server is gone."""
+    def detach(self, *, keep_sent: bool = False) -> None:
+        """Let go of the link: the server is gone. With `keep_sent`, what it sent before still arrives."""
+        self._lingers = keep_sent and not self.over and self.pty is not None
         self._end()
 
-    def break_off(self, reason: str, *, dead: bool = False, keep_words: bool = False) -> None:
-        """The link breaks. With `keep_words`, what the agent said before still arrives."""
+    def part(self, *, parted: bool) -> None:
+        """The network lets nothing through, or does again."""
+        self._down.stuck = self._up.stuck = parted
+
+    def break_off(
+        self, reason: str, *, dead: bool = False, keep_words: bool = False, keep_sent: bool = False
+    ) -> None:
+        """The link breaks. With `keep_words`, what the agent said before still arrives; with `keep_sent`, the agent
+        does not know yet, and what was sent to it before still arrives there."""
         if self.over:
             return
-        if self.pty is not None:
-            self.pty.detach(self)
+        self._lingers = keep_sent and self.pty is not None
         self.over = True
-        self._down.clear()
+        self._up.stuck = False
+        if not self._lingers:
+            if self.pty is not None:
+                self.pty.detach(self)
+            self._down.clear()
         if not keep_words:
             self._up.clear()
         if dead:
@@ -107,8 +120,12 @@ class TerminalLink:
             self.pty = self.agent.attach(request, self)
 
     def _send(self, action: Callable[[SimPty], None]) -> None:
+        def arrive() -> None:
+            if self.pty is not None and self.pty.serves(self):
+                action(self.pty)
+
         if not self.over:
-            self._down.post(lambda: action(self.pty) if self.pty is not None else None)
+            self._down.post(arrive)
 
     def _let_go(self, last: Callable[[], None]) -> None:
         """Hear no more; `last` is still carried out at the agent."""
@@ -142,10 +159,17 @@ class TerminalLink:
 
     def _end(self) -> None:
         self.over = True
+        self._lanes.drop(*self._keys[1])
+        if self._lingers:
+            self._down.post(self._arrived)
+        else:
+            self._arrived()
+
+    def _arrived(self) -> None:
+        """All that was sent has arrived, or will not: the agent knows that the link is over."""
         if self.pty is not None:
             self.pty.detach(self)
-        for key in self._keys:
-            self._lanes.drop(*key)
+        self._lanes.drop(*self._keys[0])
 
     def done(self) -> None:
         """Its last event was delivered, and nothing will be asked of it."""
@@ -172,7 +196,12 @@ class ControlLink:
         self._keys = (("to sandbox", sandbox_id, serial), ("from sandbox", sandbox_id, serial))
         self._down: Lane = lanes.lane(*self._keys[0])
         self._up: Lane = lanes.lane(*self._keys[1])
+        self.part(parted=agent.parted)
         agent.link(self)
+
+    def part(self, *, parted: bool) -> None:
+        """The network lets nothing through, or does again."""
+        self._down.stuck = self._up.stuck = parted
 
     def post_first(self, delivery: Callable[[], None]) -> None:
         """What the server hears before anything else."""
@@ -200,6 +229,7 @@ class ControlLink:
             return
         self.agent.unlink(self)
         self.over = True
+        self._up.stuck = False
         self._down.clear()
         if not keep_words:
             self._up.clear()

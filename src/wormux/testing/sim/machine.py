@@ -24,6 +24,8 @@ class SimMachine:
         self.refuse_starts: str | None = None
         """Every start fails with this reason."""
         self.refuse_finds: str | None = None
+        self.start_s = 0.0
+        """How long a start takes."""
         self.finds_frozen = False
         """Whether terminals live on is known only when their sandbox is started."""
         self._on_opened = on_opened

@@ -39,9 +39,15 @@ class Surroundings(Protocol):
 
     def serial(self) -> int: ...
 
+    def after(self, seconds: float, action: Callable[[], None]) -> None: ...
+
+    def on_input(self, event: i.Input | None) -> None: ...
+
     def on_effect(self, effect: e.Effect) -> None: ...
 
     def on_stepped(self) -> None: ...
+
+    def on_blown(self) -> None: ...
 
 
 class SimServer:
@@ -57,6 +63,8 @@ class SimServer:
         """Wakes and finds that are not answered."""
         self.saves = 0
         """How many were asked for."""
+        self.fuse: int | None = None
+        """The process is killed when it has carried out so many more effects."""
         self._around = around
         self._over = False
         self._linking: list[ControlLink] = []
@@ -66,11 +74,13 @@ class SimServer:
         self._screens = self._new_screens()
 
     def start(self) -> None:
+        self._around.on_input(None)
         self._carry_out_all(self.hub.start(self._around.moment()))
 
     def step(self, event: i.Input) -> None:
         """Feed the hub."""
         if not self._over:
+            self._around.on_input(event)
             self._carry_out_all(self.hub.step(self._around.moment(), event))
 
     def accept(self) -> SimSocket:
@@ -110,16 +120,16 @@ class SimServer:
         self.step(i.TimerFired())
 
     def kill(self) -> None:
-        """The process ends without a word; what its peers were sent already still arrives at them."""
+        """The process ends without a word; what its agents were sent already still arrives at them."""
         self._over = True
         for socket in self.sockets.values():
             socket.cut()
         for terminal in self.terminals.values():
-            terminal.detach()
+            terminal.detach(keep_sent=True)
         for sandbox in (*self.sandboxes.values(), *self._linking):
             sandbox.done()
-        self._around.lanes.drop("store")
-        self._around.lanes.drop("screens")
+        for name in ("store", "stored", "screens", "driver"):
+            self._around.lanes.drop(name)
         for sandbox_id in self.asked:
             self._around.lanes.drop("provider", sandbox_id)
 
@@ -127,6 +137,11 @@ class SimServer:
 
     def _carry_out_all(self, effects: list[e.Effect]) -> None:
         for effect in effects:
+            if self.fuse is not None:
+                if not self.fuse:
+                    self._around.on_blown()
+                    return
+                self.fuse -= 1
             self._around.on_effect(effect)
             self._carry_out(effect)
         self._around.on_stepped()
@@ -181,12 +196,13 @@ class SimServer:
                 assert_never(effect)
 
     def _save(self, effect: e.Save) -> None:
+        """The answer waits as well: what was saved may never be heard of."""
+        answer: i.Input = i.Saved(effect.save_id)
         try:
             self._around.store.apply(USER, effect.change)
         except StoreError:
-            self.step(i.SaveFailed(effect.save_id))
-        else:
-            self.step(i.Saved(effect.save_id))
+            answer = i.SaveFailed(effect.save_id)
+        self._around.lanes.lane("stored").post(lambda: self.step(answer))
 
     # --- Sandboxes ---------------------------------------------------------------------------------------
 
@@ -194,6 +210,10 @@ class SimServer:
         lane = self._around.lanes.lane("provider", effect.sandbox_id)
         self.asked.setdefault(effect.sandbox_id, []).append(effect)
         lane.post(lambda: self._provide(effect))
+        start_s = self._around.machine.start_s
+        if start_s and isinstance(effect, e.WakeSandbox):
+            lane.held = True
+            self._around.after(start_s, lambda: setattr(lane, "held", False))
 
     def _provide(self, effect: e.WakeSandbox | e.FindSandbox | e.DestroySandbox) -> None:
         """The provider does what it was asked for, one thing after the other for each sandbox."""
@@ -215,6 +235,10 @@ class SimServer:
         except SandboxError as error:
             self._answered(effect)
             self.step(i.SandboxInput(sandbox_id, i.SandboxFailed(str(error))))
+            return
+        if agent is not None and agent.parted:
+            self._answered(effect)
+            self.step(i.SandboxInput(sandbox_id, i.SandboxFailed("The agent does not answer.")))
             return
         if agent is not None:
             self._link(sandbox_id, agent, effect)
@@ -281,13 +305,19 @@ class SimServer:
         self._around.lanes.lane("driver").post(lambda: self.step(lost))
 
     def _cut(
-        self, sandbox_id: SandboxId, reason: str, *, dead: bool = False, keep_words: bool = False
+        self,
+        sandbox_id: SandboxId,
+        reason: str,
+        *,
+        dead: bool = False,
+        keep_words: bool = False,
+        keep_sent: bool = False,
     ) -> None:
         """Every link to the sandbox's agent breaks."""
         agent = self._around.machine.agents.get(sandbox_id)
         for terminal in list(self.terminals.values()):
             if terminal.agent is agent:
-                terminal.break_off(reason, dead=dead, keep_words=keep_words)
+                terminal.break_off(reason, dead=dead, keep_words=keep_words, keep_sent=keep_sent)
         if sandbox_id in self.sandboxes:
             self.sandboxes[sandbox_id].break_off(reason, keep_words=keep_words)
         for link in self._linking:
@@ -298,12 +328,34 @@ class SimServer:
         """Its links break; the agent lives."""
         self._cut(sandbox_id, "The link to the sandbox broke.", keep_words=keep_words)
 
-    def kill_agent(self, sandbox_id: SandboxId, *, keep_words: bool = False) -> None:
-        """Its agent dies with all its terminals."""
+    def part(self, sandbox_id: SandboxId, *, parted: bool) -> None:
+        """The network between here and the sandbox lets nothing through, or does again; neither side is told."""
+        agent = self._around.machine.agents.get(sandbox_id)
+        if agent is None:
+            return
+        agent.parted = parted
+        for terminal in self.terminals.values():
+            if terminal.agent is agent:
+                terminal.part(parted=parted)
+        for link in (*self.sandboxes.values(), *self._linking):
+            if link.agent is agent:
+                link.part(parted=parted)
+
+    def give_up(self, sandbox_id: SandboxId) -> None:
+        """The sandbox has not answered for too long: its links are let go of, which it does not know."""
+        self._cut(sandbox_id, "The agent does not answer.", keep_sent=True)
+
+    def kill_agent(self, sandbox_id: SandboxId, *, keep_words: bool = False, unseen: bool = False) -> None:
+        """Its agent dies with all its terminals. `unseen`: the whole sandbox vanishes, and nobody can say that they are
+        dead."""
         agent = self._around.machine.awake(sandbox_id)
-        if agent is not None:
+        if agent is None:
+            return
+        if unseen:
+            self._cut(sandbox_id, "The sandbox does not answer any more.", keep_words=keep_words)
+        else:
             self._cut(sandbox_id, "The agent was killed by SIGKILL.", dead=True, keep_words=keep_words)
-            agent.die()
+        agent.die()
 
     # --- Terminals ---------------------------------------------------------------------------------------
 

@@ -1,26 +1,33 @@
 """What must hold in a `HubWorld`, compared with what the terminals really printed and were given.
 
-Checked as it happens, so that a failure points at the delivery that brought it.
+Checked as it happens, so that a failure points at the delivery that brought it; what can be seen by looking at the
+world at any moment stands in `invariants`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
-from wormux.hub.effects import WriteTerminal
+from wormux.hub import effects as e
 from wormux.hub.hub import Hub
 from wormux.hub.notices import MODES_OFF
 from wormux.ids import PaneId
-from wormux.limits import CONNECTION_UNSENT_BYTES
-from wormux.testing.errors import expect
+from wormux.protocol.messages import InputDiscarded
 from wormux.testing.sim.agent import SimPty, Written
 from wormux.testing.sim.client import SimClient
-from wormux.testing.sim.input import Handed, SimInput
+from wormux.testing.sim.input import ACCOUNTED, Handed, SimInput
+from wormux.testing.sim.rules import rule
 
-if TYPE_CHECKING:
-    from wormux.testing.sim.world import HubWorld
-
+ONE_BYTE = rule("one byte a position", "A position of a pane's output never names two different bytes.")
+PRINTED = rule("printed", "Output is what terminals printed, where they printed it.")
+ONE_TERMINAL = rule("one terminal", "A pane has one open terminal at most, and never two of one generation.")
+ONE_WAKE = rule("one wake", "A sandbox is woken or looked for once at a time, whoever asks.")
+UNCERTAIN = rule(
+    "uncertain",
+    "Input is named as uncertain only where an agent died or a link cannot know, or where a shell ended that had not "
+    "read what its agent had taken for a server that is gone.",
+)
+NO_OLD_CONNECTION = rule("no old connection", "Nothing is sent on a connection that was given up.")
 
 _PAGE_BYTES = 1 << 16
 
@@ -55,10 +62,18 @@ class SimTruth:
     def __init__(self) -> None:
         self.server = 1
         """Which server process this is."""
+        self.channels: dict[PaneId, int] = {}
+        """Of every pane that was seen; a pane never changes its own."""
+        self.rev = 0
+        """The newest revision that the hub had."""
         self._outputs: dict[tuple[PaneId, int], _Page] = {}
         """By pane and number of the page: what clients saw."""
         self._streams: dict[tuple[str, str], SimInput] = {}
         """By client key and pane: whose stream it is."""
+        self._owing: dict[int, tuple[SimClient, SimInput]] = {}
+        """Streams in which something was acknowledged that is to be found written or named."""
+        self.unsure: set[PaneId] = set()
+        """Panes whose links have said that they do not know what a terminal took."""
 
     # --- Output ------------------------------------------------------------------------------------------
 
@@ -69,7 +84,7 @@ class SimTruth:
         while at < position + len(data):
             page = self._outputs.setdefault((pane_id, at // _PAGE_BYTES), _Page())
             piece = data[at - position :][: _PAGE_BYTES - at % _PAGE_BYTES]
-            expect(page.saw(at % _PAGE_BYTES, piece), "A position never names two different bytes.")
+            ONE_BYTE.expect(page.saw(at % _PAGE_BYTES, piece), f"{pane_id} at {at}")
             at += len(piece)
         at = position
         while at < position + len(data):
@@ -77,24 +92,33 @@ class SimTruth:
             count = max((_common(pty, at, rest) for pty in ptys), default=0)
             if not count:
                 notice = rest[: len(MODES_OFF)]
-                expect(notice in MODES_OFF, "Output is what terminals printed.")
+                PRINTED.expect(notice in MODES_OFF, f"{pane_id} at {at}: {rest[:60]!r}")
                 count = len(notice)
             at += count
 
     # --- Terminals ---------------------------------------------------------------------------------------
 
-    def opened(self, machine: object, pty: SimPty) -> None:
+    def opened(self, ptys: Sequence[SimPty], pty: SimPty) -> None:
         """A fresh terminal for a pane: whatever it had before must be over, or never have been known."""
-        from wormux.testing.sim.machine import SimMachine
-
-        assert isinstance(machine, SimMachine)
-        for other in machine.ptys[PaneId(pty.pane_id)]:
+        for other in ptys:
             if other is not pty:
-                expect(not other.lives or not other.known, "A pane's living terminal is not replaced.")
+                ONE_TERMINAL.expect(
+                    not other.lives or (not other.known and other.generation < pty.generation),
+                    f"{pty.pane_id} has generation {other.generation}, and gets {pty.generation}.",
+                )
+
+    def asked(self, effect: e.WakeSandbox | e.FindSandbox, under_way: Sequence[e.Effect]) -> None:
+        """The hub asks its provider for a sandbox."""
+        ONE_WAKE.expect(not under_way, f"{effect} while {under_way} is under way.")
+
+    def sent(self, effect: e.SendFrame, hub: Hub) -> None:
+        """The hub sends a frame."""
+        connection = hub.world.connections.get(effect.connection_id)
+        NO_OLD_CONNECTION.expect(connection is not None, f"{effect.connection_id} is gone.")
 
     # --- Input -------------------------------------------------------------------------------------------
 
-    def note_key(self, effect: WriteTerminal, hub: Hub, clients: list[SimClient]) -> None:
+    def note_key(self, effect: e.WriteTerminal, hub: Hub, clients: list[SimClient]) -> None:
         """The hub writes for a client, under the name that agents know."""
         key = (effect.input.client_id, effect.pane_id)
         if key in self._streams:
@@ -118,6 +142,26 @@ class SimTruth:
         )
         stream.hand(written.data, handed, may_repeat=may_repeat)
 
+    def discarded(self, ptys: Sequence[SimPty], pane_id: PaneId, named: InputDiscarded) -> None:
+        """A client is told that something never arrives."""
+        if named.reason == "uncertain":
+            died = pane_id in self.unsure or any(pty.died or (pty.unread_at_end and self.server > 1) for pty in ptys)
+            UNCERTAIN.expect(died, f"{pane_id}, {named.from_} to {named.to}")
+
+    def acknowledged(self, client: SimClient, stream: SimInput) -> None:
+        """What was acknowledged is settled, once all that was said before has arrived."""
+        self._owing[id(stream)] = (client, stream)
+
+    def check_accounts(self) -> None:
+        """Of every stream whose client has heard all that is on its way to it."""
+        for key, (client, stream) in list(self._owing.items()):
+            if client.socket is None:
+                continue  # it is told again what it may have missed
+            if client.greeted and client.socket.quiet:
+                missing = stream.unaccounted()
+                ACCOUNTED.expect(not missing, f"{client.client_id} typed {missing}.")
+                del self._owing[key]
+
     def server_died(self, hub: Hub, clients: list[SimClient], ptys: Iterable[SimPty]) -> None:
         """What it had named to nobody yet is excused, since a dead server's notices are lost; so is what its agents
         have and no program has read, which nobody can name if the agent dies as well."""
@@ -131,15 +175,6 @@ class SimTruth:
                 if client.client_id in pane.streams and pane.id in client.inputs:
                     excused = client.inputs[pane.id].excused
                     excused += [(start, end) for start, end, _ in pane.streams[client.client_id].notices]
-
-    # --- Every step --------------------------------------------------------------------------------------
-
-    def check_step(self, world: HubWorld) -> None:
-        """What holds after every step of the hub."""
-        for socket in world.server.sockets.values():
-            expect(socket.unsent <= CONNECTION_UNSENT_BYTES, "Unsent bytes are bounded.")
-        channels = [pane.channel for pane in world.hub.world.panes.values()]
-        expect(len(set(channels)) == len(channels), "No two panes have one channel.")
 
 
 def _common(pty: SimPty, at: int, data: bytes) -> int:

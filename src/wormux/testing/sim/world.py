@@ -21,16 +21,19 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
+from typing import Protocol
 
 from wormux.errors import StoreError
 from wormux.hub import effects as e
 from wormux.hub.hub import Hub
-from wormux.hub.inputs import FrameReceived, Moment, ServerStopping
+from wormux.hub.inputs import FrameReceived, Input, InputUncertain, Moment, ServerStopping, TerminalInput
 from wormux.hub.settings import HubSettings
 from wormux.ids import ConnectionId, PaneId, SandboxId
+from wormux.protocol.messages import InputDiscarded
 from wormux.store.memory import MemoryStore
 from wormux.testing.sim.agent import SimAgent, SimPty, Written
-from wormux.testing.sim.client import SimClient
+from wormux.testing.sim.client import SimClient, TapKind
+from wormux.testing.sim.input import SimInput
 from wormux.testing.sim.lanes import Lane, Lanes
 from wormux.testing.sim.machine import SimMachine
 from wormux.testing.sim.server import SimServer
@@ -50,6 +53,21 @@ _STARTING_S = 0.2
 """How long a server takes to start."""
 
 
+class Watch(Protocol):
+    """Is told what happens, as it happens."""
+
+    def hub_heard(self, event: Input | None) -> None:
+        """A step begins; None: the first of a server."""
+
+    def hub_wants(self, effect: e.Effect) -> None: ...
+
+    def terminal_opened(self, pty: SimPty) -> None: ...
+
+    def terminal_read(self, pty: SimPty, written: Written) -> None: ...
+
+    def client_heard(self, client: SimClient, kind: TapKind, frame: bytes) -> None: ...
+
+
 class HubWorld:
     """See the module."""
 
@@ -66,11 +84,15 @@ class HubWorld:
         """How long a fresh shell takes to read; None: until the test says so."""
         self.effects: list[e.Effect] = []
         """All that the hub wanted since the test last cleared this."""
+        self.keeps_effects = True
+        self.watch: Watch | None = None
         self.steps = 0
         self.suspended_s = 0.0
         """How long the machine was suspended so far: its monotonic clock stood still."""
         self._serial = 0
         self._later: list[tuple[float, int, Callable[[], None]]] = []
+        self._parted: list[SimSocket] = []
+        self.up = True
         self.server = SimServer(self, settings)
         self.server.start()
 
@@ -84,6 +106,9 @@ class HubWorld:
         """A client that is not connected yet."""
         client = SimClient(self, client_id, flow=flow)
         self.clients.append(client)
+        if self.watch is not None:
+            watch = self.watch
+            client.tap = lambda kind, frame: watch.client_heard(client, kind, frame)
         return client
 
     def attached(self, client_id: str | None = "c", *, flow: bool = True) -> SimClient:
@@ -182,9 +207,55 @@ class HubWorld:
             if linked == pane_id:
                 link.break_off("The link to the terminal broke.", keep_words=keep_words)
 
-    def kill_agent(self, pane_id: PaneId, *, keep_words: bool = False) -> None:
-        """The agent of this pane dies with all its shells."""
-        self.server.kill_agent(self.sandbox_of(pane_id), keep_words=keep_words)
+    def kill_agent(self, pane_id: PaneId, *, keep_words: bool = False, unseen: bool = False) -> None:
+        """The agent of this pane dies with all its shells; `unseen`: its sandbox vanishes."""
+        self.server.kill_agent(self.sandbox_of(pane_id), keep_words=keep_words, unseen=unseen)
+
+    def part_sandbox(self, pane_id: PaneId, notices_s: float) -> None:
+        """The network between the server and this pane's sandbox lets nothing through; `notices_s` later the server
+        gives up on the links that it then has."""
+        server, sandbox_id = self.server, self.sandbox_of(pane_id)
+        server.part(sandbox_id, parted=True)
+        agent = self.machine.agents.get(sandbox_id)
+
+        def notice() -> None:
+            if server is self.server and self.up and agent is not None and agent.parted:
+                server.give_up(sandbox_id)
+
+        self.after(notices_s, notice)
+
+    def part_client(
+        self, client: SimClient, *, up: bool, down: bool, server_notices_s: float, client_notices_s: float
+    ) -> None:
+        """The network between this client and the server lets nothing through in these directions. Each side finds out
+        later, by itself."""
+        server, socket = self.server, client.socket
+        if socket is None or not self.up:
+            return
+        socket.part(up=up, down=down)
+        self._parted.append(socket)
+
+        def server_notices() -> None:
+            if server is self.server and self.up and socket.parted and not socket.over:
+                socket.give_up()
+                server.gone(socket.connection_id)
+
+        def client_notices() -> None:
+            if client.socket is socket and socket.parted:
+                client.cut(keep_words=True)
+
+        self.after(server_notices_s, server_notices)
+        self.after(client_notices_s, client_notices)
+
+    def heal(self) -> None:
+        """All networks let everything through again."""
+        for socket in self._parted:
+            socket.part(up=False, down=False)
+        self._parted.clear()
+        for sandbox_id, agent in self.machine.agents.items():
+            if agent.parted:
+                self.server.part(sandbox_id, parted=False)
+        self.lanes.free()
 
     def lose_screens(self) -> None:
         """All screens are lost, as when the worker that has them is killed."""
@@ -194,6 +265,7 @@ class HubWorld:
         """The server process ends without a word. What it had said to agents still arrives there."""
         ptys = [pty for ptys in self.machine.ptys.values() for pty in ptys]
         self.truth.server_died(self.hub, self.clients, ptys)
+        self.up = False
         self.server.kill()
         for client in self.clients:
             client.cut()
@@ -209,6 +281,7 @@ class HubWorld:
         self.now_s += _STARTING_S
         self._serial += 1
         self.truth.server += 1
+        self.up = True
         self.server = SimServer(self, settings or self.settings)
         self.server.start()
 
@@ -227,17 +300,29 @@ class HubWorld:
         self._serial += 1
         return self._serial
 
+    def on_input(self, event: Input | None) -> None:
+        if isinstance(event, TerminalInput) and isinstance(event.event, InputUncertain):
+            self.truth.unsure.add(event.pane_id)
+        if self.watch is not None:
+            self.watch.hub_heard(event)
+
     def on_effect(self, effect: e.Effect) -> None:
-        self.effects.append(effect)
+        if self.keeps_effects:
+            self.effects.append(effect)
+        if self.watch is not None:
+            self.watch.hub_wants(effect)
         if isinstance(effect, e.WriteTerminal):
             self.truth.note_key(effect, self.hub, self.clients)
         elif isinstance(effect, e.WakeSandbox | e.FindSandbox):
-            asked = self.server.asked.get(effect.sandbox_id, [])
-            assert not asked, f"{effect} while {asked} is under way."
+            self.truth.asked(effect, self.server.asked.get(effect.sandbox_id, []))
+        elif isinstance(effect, e.SendFrame):
+            self.truth.sent(effect, self.hub)
+
+    def on_blown(self) -> None:
+        self.kill_server()
 
     def on_stepped(self) -> None:
         self.steps += 1
-        self.truth.check_step(self)
 
     def dial(self) -> SimSocket:
         return self.server.accept()
@@ -264,15 +349,25 @@ class HubWorld:
     def saw_output(self, pane_id: PaneId, position: int, data: bytes) -> None:
         self.truth.saw(self.machine.ptys.get(pane_id, []), pane_id, position, data)
 
+    def saw_discard(self, pane_id: PaneId, named: InputDiscarded) -> None:
+        self.truth.discarded(self.machine.ptys.get(pane_id, []), pane_id, named)
+
+    def saw_ack(self, client: SimClient, stream: SimInput) -> None:
+        self.truth.acknowledged(client, stream)
+
     def _frame_arrived(self, server: SimServer, connection_id: ConnectionId, frame: bytes) -> None:
         server.step(FrameReceived(connection_id, frame))
 
     def _terminal_opened(self, pty: SimPty) -> None:
-        self.truth.opened(self.machine, pty)
+        self.truth.opened(self.machine.ptys[PaneId(pty.pane_id)], pty)
+        if self.watch is not None:
+            self.watch.terminal_opened(pty)
         if self.ready_after_s == 0:
             pty.ready = True
         elif self.ready_after_s is not None:
             self.after(self.ready_after_s, pty.become_ready)
 
     def _written(self, pty: SimPty, written: Written) -> None:
+        if self.watch is not None:
+            self.watch.terminal_read(pty, written)
         self.truth.written(pty, written)
