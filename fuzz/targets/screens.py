@@ -96,10 +96,8 @@ class Watchers:
         for index, screen in enumerate(self.screens):
             state = screen.checkpoint()
             again: Screen
-            if isinstance(screen, LogScreen):
-                again = LogScreen.opened(state)
-            else:
-                again = GhosttyScreen.opened(state, Answers())
+            is_log = isinstance(screen, LogScreen)
+            again = LogScreen.opened(state) if is_log else GhosttyScreen.opened(state, Answers())
             need((again.cols, again.rows) == (screen.cols, screen.rows), "A checkpoint has another size.")
             need(again.title == screen.title, "A checkpoint has another title.")
             need(again.text() == screen.text(), "A checkpoint shows something else.")
@@ -174,7 +172,10 @@ def _do(watchers: Watchers, what: int, rest: bytes) -> None:
             watchers.print(bytes((byte,)))
 
 
-_QUERIES = b"\x1b[c\x1b[>c\x1b[5n\x1b[6n\x1b[?6n\x1b[?2004$p\x1b[4$p\x1b[>q\x1bP$qm\x1b\\\x1bP$qr\x1b\\\x1b]4;1;?\x07\x1b]11;?\x07"
+_QUERIES = (
+    b"\x1b[c\x1b[>c\x1b[5n\x1b[6n\x1b[?6n\x1b[?2004$p\x1b[4$p\x1b[>q"
+    b"\x1bP$qm\x1b\\\x1bP$qr\x1b\\\x1b]4;1;?\x07\x1b]11;?\x07"
+)
 _TITLES = (
     b"\x1b]2;"
     + SECRET
@@ -183,7 +184,10 @@ _TITLES = (
     + b"\x1b\\\x1b[20t\x05"
 )
 _MARKS = b"\x1b]133;P;k=i\x07$ \x1b]133;B\x07ls\r\n\x1b]133;C\x07\x1b]7;file://h/tmp\x07a\r\n\x1b]133;D;0\x07"
-_FULL = b"\x1b[?1049h\x1b[?1000;1006h\x1b[2;20r\x1b[?6h\x1b[H\x1b[44mtop\x1b[K\x1b[L\x1b[M\x1b[5@\x1b[3P\x1b[?6l\x1b[r\x1b[?1049l"
+_FULL = (
+    b"\x1b[?1049h\x1b[?1000;1006h\x1b[2;20r\x1b[?6h"
+    b"\x1b[H\x1b[44mtop\x1b[K\x1b[L\x1b[M\x1b[5@\x1b[3P\x1b[?6l\x1b[r\x1b[?1049l"
+)
 _WIDE = "漢字 e\u0301 👩\u200d👩\u200d👧 a\u0308\u0323".encode() + b"\x1b[65535b\x1b(0lqk\x1b(B\x1bn\x0e\x0f"
 _LINKS = b'\x1b]8;id=1;http://a/b\x1b\\link\x1b]8;;\x07\x1b[38;2;1;2;3;48;5;9;58:2::1:2:3;4:3mx\x1b[m\x1b[1"qp\x1b[0"q'
 
