@@ -44,6 +44,8 @@ format: .venv/.ready page ## put the sources into their form, and write what is 
 	$(BIN)/ruff format
 	$(BIN)/python -m wormux.protocol.schema web/src/protocol/wire.ts
 	$(BIN)/python scripts/width_table.py
+	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/lifecycle_diagrams.py
 	cd web && npm run --silent format
 
 lock: ## choose the newest allowed packages and pin them

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shlex
 import shutil
+import signal
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -94,7 +97,11 @@ def test_every_command_of_the_readme_runs(make_server: MakeServer) -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
     commands = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
     ours = [command[1:] for command in commands if command and command[0] == "wormux"]
+    made = [command for command in commands if command and command[0] == "make"]
     assert ours
+    assert [command for command in commands if command and command[0] not in ("wormux", "make")] == []
+    for command in made:  # `make serve` has a test of its own; what runs this one need not run again
+        subprocess.run([*command, "--dry-run"], cwd=README.parent, stdout=subprocess.DEVNULL, check=True)
     server = make_server()
     for verb, *options in ours:
         if verb == "serve":
@@ -104,6 +111,38 @@ def test_every_command_of_the_readme_runs(make_server: MakeServer) -> None:
             said = server.run(verb, *options)
             assert (said.returncode, said.stderr) == (0, "")
     assert "the next `wormux serve` finds" in server.stdout or "No shell is running" in server.stdout
+
+
+async def test_make_serve_serves(tmp_path: Path) -> None:
+    """From the checkout, by the README's first command; settings of the environment keep it off the usual places."""
+    environ = os.environ | {
+        "WORMUX_PORT": "0",
+        "WORMUX_DATA_DIR": str(tmp_path / "data"),
+        "WORMUX_SHELL": "cat",
+    }
+    make = await asyncio.create_subprocess_exec(
+        "make",
+        "--no-print-directory",
+        "serve",
+        cwd=README.parent,
+        env=environ,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert make.stdout is not None
+    try:
+        while not (line := (await make.stdout.readline()).decode()).startswith("Wormux is ready: "):
+            assert line, "It ended before it was ready."
+        url = line.split()[-1].rstrip("/")
+        async with ScriptedClient(url, (tmp_path / "data" / "token").read_text().strip()) as client:
+            await client.wait_status(client.pane(), "connected")
+            await fall_asleep(client, client.session().id)
+    finally:
+        if make.returncode is None:
+            os.killpg(make.pid, signal.SIGINT)
+    assert b"Wormux stopped. No shell is running." in await make.stdout.read()
+    await make.wait()
+    shutil.rmtree(default_runtime_dir(tmp_path / "data"), ignore_errors=True)
 
 
 async def test_wormux_inside_of_another_application(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 def main(arguments: list[str] | None = None) -> int:
     """Run an agent to its end; the exit status."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     _keep_descriptors_from_shells()
     try:
         agent = _start(options)
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="wormux-agent", description="Keeps the terminals of one sandbox.")
     listener = parser.add_mutually_exclusive_group(required=True)
     listener.add_argument("--socket", type=Path, help="where to listen")

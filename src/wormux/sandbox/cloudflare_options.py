@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from wormux.errors import SetupError
 
-_KNOWN = ("url", "headers", "insecure", "shell")
+KEYS = ("url", "headers", "shell", "insecure")
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|[{}]")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -34,10 +34,10 @@ class CloudflareOptions:
     @classmethod
     def read(cls, options: Mapping[str, object], environ: Mapping[str, str]) -> CloudflareOptions:
         """Raises `SetupError`."""
-        unknown = sorted(options.keys() - set(_KNOWN))
+        unknown = sorted(options.keys() - set(KEYS))
         if unknown:
             raise SetupError(
-                f"The provider cloudflare does not know {', '.join(unknown)}; it knows {', '.join(_KNOWN)}."
+                f"The provider cloudflare does not know {', '.join(unknown)}; it knows {', '.join(KEYS)}."
             )
         insecure = options.get("insecure", False)
         if not isinstance(insecure, bool):

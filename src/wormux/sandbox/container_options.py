@@ -13,7 +13,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CAPABILITY = re.compile(r"[A-Z][A-Z_]*")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?")
 _NETWORKS = ("default", "none")
-_KEYS = ("image", "socket", "network", "user", "home", "shell", "env", "capabilities")
+KEYS = ("image", "socket", "network", "user", "home", "shell", "env", "capabilities")
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ def read_options(table: Mapping[str, object], *, network: bool) -> ContainerOpti
     """`network` is what holds for all isolated sandboxes: without it, containers have none either.
 
     Raises `SetupError`."""
-    unknown = sorted(table.keys() - set(_KEYS))
+    unknown = sorted(table.keys() - set(KEYS))
     if unknown:
-        raise SetupError(f"Containers have no option {unknown[0]}; there is: {', '.join(_KEYS)}.")
+        raise SetupError(f"Containers have no option {unknown[0]}; there is: {', '.join(KEYS)}.")
     image = _text(table, "image")
     if image is None:
         raise SetupError(
