@@ -40,7 +40,9 @@ def fields(message: Any) -> set[str]:
     return set(message.__struct_encode_fields__) - {"ref"}
 
 
-@pytest.mark.parametrize(("section", "there"), [("3", CLIENT_MESSAGES), ("4", SERVER_MESSAGES)], ids=["client", "server"])
+@pytest.mark.parametrize(
+    ("section", "there"), [("3", CLIENT_MESSAGES), ("4", SERVER_MESSAGES)], ids=["client", "server"]
+)
 def test_the_tables_list_the_messages(section: str, there: dict[str, Any]) -> None:
     assert [name for name in rows(section) if name in there] == list(rows(section))[1 : len(there) + 1]
     assert there.keys() <= rows(section).keys()
