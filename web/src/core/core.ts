@@ -53,6 +53,8 @@ class PageCore implements Core {
   readonly #store: ModelStore;
   #clientId: string | null = null;
   #attempt = 0;
+  /** Of what the server last announced. */
+  #rev = 0;
   #size = { width: 0, height: 0 };
   #colors: Colors | null = null;
 
@@ -242,8 +244,7 @@ class PageCore implements Core {
         this.#greeted(message);
         break;
       case "layout_update":
-        this.#apply(message);
-        this.#input.updated(Object.keys(message.channels));
+        this.#updated(message);
         break;
       case "replay":
         this.#output.replay(message);
@@ -282,8 +283,19 @@ class PageCore implements Core {
     this.#input.opened(Object.keys(message.channels), message.input);
   }
 
+  /** Revisions only rise: an older one would bring back what is over. */
+  #updated(message: LayoutUpdate): void {
+    if (message.rev <= this.#rev) {
+      this.#connection.distrust();
+      return;
+    }
+    this.#apply(message);
+    this.#input.updated(Object.keys(message.channels));
+  }
+
   /** The acknowledgement goes out before any input, which a channel that was given out anew depends on. */
   #apply(message: State | LayoutUpdate): void {
+    this.#rev = message.rev;
     this.#store.apply(message);
     this.#outbox.sendNow({ type: "layout_ack", rev: message.rev });
     this.#output.updated(message.channels);

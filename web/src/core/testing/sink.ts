@@ -15,7 +15,7 @@ export class RecordingSink implements TerminalSink {
   #undrawn: (() => void)[] = [];
 
   /** `eager`: whatever is written is drawn at once. */
-  constructor(private readonly eager = false) {}
+  constructor(public eager = false) {}
 
   write(data: Uint8Array, drawn: () => void): void {
     const text = String.fromCharCode(...data);
@@ -46,6 +46,12 @@ export class RecordingSink implements TerminalSink {
     const now = this.#undrawn.slice(0, count);
     this.#undrawn = this.#undrawn.slice(count);
     for (const drawn of now) drawn();
+  }
+
+  /** The last one that was said, as "80x24". */
+  get size(): string | null {
+    const sizes = this.drawings.flatMap((drawing) => (drawing.type === "resize" ? [drawing.size] : []));
+    return sizes.at(-1) ?? null;
   }
 
   /** What a person sees: everything since the last reset. */
