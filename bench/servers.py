@@ -45,7 +45,7 @@ def wormux(shell: str = SHELL, *more: str) -> Iterator[Server]:
 
 def start(data_dir: str, shell: str, *more: str) -> tuple[subprocess.Popen[str], Server]:
     """`wormux serve`, ready, with `more` options. Whoever calls this ends it."""
-    options = ["--data-dir", data_dir, "--port", "0", "--print-token"]
+    options = ["--data-dir", data_dir, "--port", "0", "--print-token", "--log-level", "warning"]
     command = [str(WORMUX), "serve", *options, "--idle-timeout", "never", "--shell", shell, *more]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -63,17 +63,3 @@ def sandboxes(data_dir: str) -> Iterator[None]:
     finally:
         command = [str(WORMUX), "stop", "--all", "--data-dir", data_dir]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
-@contextlib.contextmanager
-def terminado(argv: list[str]) -> Iterator[str]:
-    """terminado with one new terminal per connection; gives its WebSocket's address."""
-    command = [sys.executable, "-m", "bench.terminado_server", *argv]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
-        try:
-            yield f"ws://127.0.0.1:{port}/ws"
-        finally:
-            process.terminate()
-            process.wait()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import socket
 import struct
 import time
@@ -20,10 +21,11 @@ BINARY = 2
 CLOSE = 8
 PING = 9
 PONG = 10
+_BUFFER_BYTES = 1 << 18
 
 
 class WebSocket:
-    """One connection, from the handshake on."""
+    """One connection, from the handshake on. What comes is read into one buffer and looked at where it lies."""
 
     def __init__(self, url: str, headers: dict[str, str]) -> None:
         parts = urlsplit(url)
@@ -32,7 +34,7 @@ class WebSocket:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [
-            f"GET {parts.path} HTTP/1.1",
+            f"GET {parts.path}{'?' if parts.query else ''}{parts.query} HTTP/1.1",
             f"Host: {parts.netloc}",
             "Upgrade: websocket",
             "Connection: Upgrade",
@@ -40,13 +42,16 @@ class WebSocket:
         lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
-        self._buffer = bytearray()
-        while b"\r\n\r\n" not in self._buffer:
+        self._buffer = bytearray(_BUFFER_BYTES)
+        self._view = memoryview(self._buffer)
+        self._start = self._end = 0
+        """What has come and was not given yet."""
+        while (at := self._buffer.find(b"\r\n\r\n", 0, self._end)) < 0:
             self._fill()
-        head, _, rest = bytes(self._buffer).partition(b"\r\n\r\n")
+        head = bytes(self._view[:at])
         if b" 101 " not in head.split(b"\r\n")[0]:
             raise RuntimeError(head.decode("latin1"))
-        self._buffer = bytearray(rest)
+        self._start = at + 4
 
     def send(self, payload: bytes, opcode: int = BINARY) -> None:
         """One masked message (the mask is zero: nothing of this leaves the machine)."""
@@ -57,38 +62,70 @@ class WebSocket:
             head += struct.pack("!BQ", 0x80 | 127, len(payload))
         self._socket.sendall(head + bytes(4) + payload)
 
-    def receive(self) -> tuple[int, memoryview]:
-        """The next message: opcode, and a payload that is valid until the next call."""
+    def receive(self, within_s: float | None = None) -> tuple[int, memoryview]:
+        """The next message: opcode, and a payload that is valid until the next call. Raises `TimeoutError`."""
         while True:
-            if len(self._buffer) >= 2:
-                start, length = 2, self._buffer[1] & 0x7F
-                if length == 126 and len(self._buffer) >= 4:
-                    start, length = 4, struct.unpack_from("!H", self._buffer, 2)[0]
-                elif length == 127 and len(self._buffer) >= 10:
-                    start, length = 10, struct.unpack_from("!Q", self._buffer, 2)[0]
-                elif length >= 126:
-                    length = 1 << 62
-                if len(self._buffer) >= start + length:
-                    opcode = self._buffer[0] & 0x0F
-                    payload = memoryview(bytes(memoryview(self._buffer)[start : start + length]))
-                    del self._buffer[: start + length]
-                    if opcode == PING:
-                        self.send(payload.tobytes(), opcode=PONG)
-                        continue
-                    if opcode == CLOSE:
-                        raise EOFError(f"The server closed: {payload.tobytes()!r}.")
-                    return opcode, payload
-            self._fill()
+            frame = self._next_frame()
+            if frame is None:
+                self._fill(within_s)
+                continue
+            opcode, payload = frame
+            if opcode == PING:
+                self.send(payload.tobytes(), opcode=PONG)
+            elif opcode == CLOSE:
+                raise EOFError(f"The server closed: {payload.tobytes()!r}.")
+            else:
+                return opcode, payload
 
     def close(self) -> None:
         """Without a farewell."""
         self._socket.close()
 
-    def _fill(self) -> None:
-        data = self._socket.recv(1 << 18)
-        if not data:
+    def _next_frame(self) -> tuple[int, memoryview] | None:
+        start, held = self._start, self._end - self._start
+        if held < 2:
+            return None
+        head, length = 2, self._buffer[start + 1]
+        if length == 126:
+            head = 4
+            if held >= head:
+                (length,) = struct.unpack_from("!H", self._buffer, start + 2)
+        elif length == 127:
+            head = 10
+            if held >= head:
+                (length,) = struct.unpack_from("!Q", self._buffer, start + 2)
+        if held < head:
+            return None
+        if held < head + length:
+            self._make_room(head + length)
+            return None
+        self._start = start + head + length
+        return self._buffer[start] & 0x0F, self._view[start + head : self._start]
+
+    def _make_room(self, count: int) -> None:
+        """So that a frame of `count` bytes fits in one piece."""
+        rest = self._end - self._start
+        if count > len(self._buffer):
+            larger = bytearray(2 * count)
+            larger[:rest] = self._view[self._start : self._end]
+            self._buffer, self._view = larger, memoryview(larger)
+        elif self._start + count > len(self._buffer):
+            self._view[:rest] = self._view[self._start : self._end]
+        else:
+            return
+        self._start, self._end = 0, rest
+
+    def _fill(self, within_s: float | None = None) -> None:
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._end == len(self._buffer):
+            self._make_room(self._end - self._start + 1)
+        if within_s is not None and not select.select([self._socket], [], [], within_s)[0]:
+            raise TimeoutError(f"Nothing came within {within_s:g} seconds.")
+        count = self._socket.recv_into(self._view[self._end :])
+        if count == 0:
             raise EOFError("The server closed the connection.")
-        self._buffer += data
+        self._end += count
 
 
 class WormuxClient:

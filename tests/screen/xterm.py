@@ -74,6 +74,11 @@ class Xterm:
         [answer] = self._ask({"do": "state", "ids": [terminal]})
         return answer
 
+    def screen(self, terminal: int) -> tuple[list[list[list[Any]]], str]:
+        """The cells of each visible row, blank ones at its end left out, and the cursor's place."""
+        [answer] = self._ask({"do": "screen", "ids": [terminal]})
+        return answer["rows"], answer["cursor"]
+
     def _tell(self, command: dict[str, Any], data: bytes = b"") -> None:
         assert self._process.stdin is not None
         head = json.dumps(command).encode()

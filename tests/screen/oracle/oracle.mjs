@@ -1,6 +1,6 @@
 /**
  * Terminals of xterm.js that a test drives and compares. A command comes on stdin as two 32-bit big-endian lengths, of
- * a JSON object and of the bytes behind it; `compare` and `state` are answered by a line of JSON on stdout, a list with
+ * a JSON object and of the bytes behind it; `compare`, `screen` and `state` are answered by a line of JSON on stdout, a list with
  * one entry per terminal.
  *
  * Terminals stay in here: what crosses the pipe is what differs. They read as the page's do, through its own decoder
@@ -10,6 +10,7 @@
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { compare } from "./compare.mjs";
+import { screen } from "./shown.mjs";
 import { state } from "./state.mjs";
 
 const web = new URL("../../../web/", import.meta.url);
@@ -94,6 +95,7 @@ const commands = {
     for (const id of command.ids) terminals.delete(id);
   },
   compare: (command) => each(command.ids, (shown) => compare(terminals.get(command.with), shown)),
+  screen: (command) => each(command.ids, screen),
   state: (command) => each(command.ids, state),
 };
 

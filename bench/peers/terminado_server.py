@@ -1,11 +1,11 @@
-"""terminado's own example of a server: a new terminal for every WebSocket. Prints its port."""
+"""A server of terminado: a terminal for every name, which later connections find again. Prints its port."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 
-from terminado.management import UniqueTermManager
+from terminado.management import NamedTermManager
 from terminado.websocket import TermSocket
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
@@ -14,8 +14,8 @@ from tornado.web import Application
 
 async def main() -> None:
     """Serve until the process is ended."""
-    manager = UniqueTermManager(shell_command=sys.argv[1:])
-    application = Application([("/ws", TermSocket, {"term_manager": manager})])
+    manager = NamedTermManager(shell_command=sys.argv[1:])
+    application = Application([(r"/ws/(\w+)", TermSocket, {"term_manager": manager})])
     sockets = bind_sockets(0, "127.0.0.1")
     HTTPServer(application).add_sockets(sockets)
     print(sockets[0].getsockname()[1], flush=True)
