@@ -213,6 +213,8 @@ class FaultLink:
         finally:
             for side in connection.sinks.values():
                 _reset(side)
+            if connection.bytes_per_second:
+                self._over.set()  # its end is the end of its slowness
             self._carried.discard(connection)
             self._ended.set()
 

@@ -1,0 +1,123 @@
+"""The command of `make chaos`.
+
+python -m tests.chaos --seconds 300 --seed 7
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+from . import house
+from .plan import KINDS, LONGEST_S, MOST_AT_ONCE
+from .programs import MOST_CLIENTS
+from .run import ChaosFailed, Options, Report, Run
+
+
+def main() -> int:
+    """Run it, in a house of its own if there can be one, and say what came of it."""
+    options = _options()
+    if house.is_housed():
+        return house.live(lambda: _carry_out(options, why_not=None))
+    why_not = house.why_none()
+    if why_not is None:
+        house.enter([sys.executable, "-m", "tests.chaos", *_arguments(options)])
+    return _carry_out(options, why_not=why_not)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos", description="Break everything, and compare every byte."
+    )
+    parser.add_argument("--seed", type=int, help="what is drawn is drawn from it (default: any)")
+    parser.add_argument("--seconds", type=float, default=300.0, help="how long there are storms (300)")
+    parser.add_argument("--storms", type=int, help="no more than so many")
+    parser.add_argument("--sessions", type=int, default=2)
+    parser.add_argument("--panes", type=int, default=3, help="of each session (3)")
+    parser.add_argument("--clients", type=int, default=3, help=f"at most {MOST_CLIENTS} (3)")
+    parser.add_argument(
+        "--rate", type=int, default=20_000, help="bytes per second that each program writes (20000)"
+    )
+    parser.add_argument(
+        "--longest", type=float, default=LONGEST_S, help=f"seconds that a fault lasts ({LONGEST_S:g})"
+    )
+    parser.add_argument(
+        "--at-once", type=int, default=MOST_AT_ONCE, help=f"faults in a storm ({MOST_AT_ONCE})"
+    )
+    options = parser.parse_args()
+    if options.seed is None:
+        options.seed = secrets.randbelow(10**6)
+    if not 1 <= options.clients <= MOST_CLIENTS:
+        parser.error(f"--clients is 1 to {MOST_CLIENTS}.")
+    return options
+
+
+def _arguments(options: argparse.Namespace) -> list[str]:
+    """The same again, with the seed that was drawn."""
+    given = {name.replace("_", "-"): value for name, value in vars(options).items() if value is not None}
+    return [text for name, value in given.items() for text in (f"--{name}", str(value))]
+
+
+def _carry_out(options: argparse.Namespace, why_not: str | None) -> int:
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    runtime = folder / "run"
+    runtime.mkdir(mode=0o700)
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+    print(f"Seed {options.seed}.", flush=True)
+    if why_not is not None:
+        print(f"Without namespaces of its own: {why_not}.", flush=True)
+    report = Report()
+    run = Run(
+        Options(
+            seed=options.seed,
+            seconds=options.seconds,
+            storms=options.storms,
+            sessions=options.sessions,
+            panes=options.panes,
+            clients=options.clients,
+            rate=options.rate,
+            longest_s=options.longest,
+            at_once=options.at_once,
+        ),
+        folder,
+        report,
+        housed=why_not is None,
+    )
+    try:
+        asyncio.run(run.carry_out())
+    except Exception as error:
+        (folder / "story").write_text("\n".join(report.log))
+        print("\n".join(line for line in report.log if "storm" in line))
+        if not isinstance(error, ChaosFailed):
+            traceback.print_exc()
+        print(f"FAILED with seed {options.seed}; everything is kept in {folder}.\n{error}", flush=True)
+        return 1
+    _print(report, run, why_not)
+    shutil.rmtree(folder)
+    return 0
+
+
+def _print(report: Report, run: Run, why_not: str | None) -> None:
+    missing = run.missing
+    for kind in KINDS:
+        print(
+            f"  {kind:20} {report.done[kind]:5}"
+            + (f"   not done: {missing[kind]}" if kind in missing else "")
+        )
+    if why_not is not None:
+        print("  For a full disk, no file of the server could get larger than a page.")
+    for name, value in report.facts.items():
+        print(f"  {name}: {value}")
+    print(f"  slowest recovery: {max(report.recoveries_s):.2f} s of {len(report.recoveries_s)}")
+    print("Every byte is where it belongs.", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
