@@ -53,8 +53,6 @@ class PageCore implements Core {
   readonly #store: ModelStore;
   #clientId: string | null = null;
   #attempt = 0;
-  /** Of what the server last announced. */
-  #rev = 0;
   #size = { width: 0, height: 0 };
   #colors: Colors | null = null;
 
@@ -283,9 +281,8 @@ class PageCore implements Core {
     this.#input.opened(Object.keys(message.channels), message.input);
   }
 
-  /** Revisions only rise: an older one would bring back what is over. */
   #updated(message: LayoutUpdate): void {
-    if (message.rev <= this.#rev) {
+    if (this.#store.isOutdated(message)) {
       this.#connection.distrust();
       return;
     }
@@ -295,7 +292,6 @@ class PageCore implements Core {
 
   /** The acknowledgement goes out before any input, which a channel that was given out anew depends on. */
   #apply(message: State | LayoutUpdate): void {
-    this.#rev = message.rev;
     this.#store.apply(message);
     this.#outbox.sendNow({ type: "layout_ack", rev: message.rev });
     this.#output.updated(message.channels);

@@ -24,6 +24,8 @@ type Said = Pick<Model, "known" | "sessions" | "tabs" | "activeTab" | "clockOffs
 
 export class ModelStore {
   #said: Said = { known: false, sessions: [], tabs: [], activeTab: null, clockOffset: 0 };
+  /** Of what the server last announced. */
+  #rev = 0;
   #channels: Readonly<Record<PaneId, number>> = {};
   #connected: Readonly<Record<PaneId, boolean>> = {};
   #panes: Readonly<Record<PaneId, PaneInfo>> = {};
@@ -100,8 +102,14 @@ export class ModelStore {
     for (const id of this.#views.keys()) this.#stalePanes.add(id);
   }
 
+  /** Revisions only rise: what comes with an older one would bring back what is over. */
+  isOutdated(message: LayoutUpdate): boolean {
+    return message.rev <= this.#rev;
+  }
+
   /** `panes` of an update has the changed entries only, that of a `state` all of them. */
   apply(message: State | LayoutUpdate): void {
+    this.#rev = message.rev;
     const before = message.type === "state" ? {} : this.#panes;
     const panes: Record<PaneId, PaneInfo> = {};
     for (const id of Object.keys(message.channels)) {
