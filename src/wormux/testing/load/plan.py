@@ -23,6 +23,8 @@ LEAST_ROUNDS = 1
 """Beside the warm-up, however little time there is."""
 IDLE_SHARE, IDLE_MOST_S = 0.06, 15.0
 """Of the run's time: how long everything is watched doing nothing, and typing."""
+SHORT_S = 20.0
+"""Shorter runs only show that all of this works, and hurry."""
 KEYS_A_SECOND = 5.0
 """Of each client that types: a quick typist."""
 
@@ -39,6 +41,9 @@ class Plan:
     """Of rounds, the warm-up included; the one that runs then is ended properly."""
     seed: int = 1
     sleep_mode: str = "stop"
+    settles_within_s: float = 30.0
+    """After a round, once everything is quiet: a spare agent is loaded, descriptors of what ended are closed. What is
+    not as before then has grown."""
 
     def __post_init__(self) -> None:
         if self.panes < 4 or self.clients < 2:
@@ -70,8 +75,18 @@ class Plan:
         return max(2, min(20, int(self.seconds / 5)))
 
     @property
+    def pause_s(self) -> float:
+        """Between lines, and between resizes, of one client."""
+        return 0.2 if self.seconds >= SHORT_S else 0.05
+
+    @property
+    def quiet_s(self) -> float:
+        """For so long nothing happens before figures are taken."""
+        return 1.0 if self.seconds >= SHORT_S else 0.2
+
+    @property
     def idle_s(self) -> float:
-        return min(IDLE_MOST_S, max(0.5, self.seconds * IDLE_SHARE))
+        return min(IDLE_MOST_S, max(0.3, self.seconds * IDLE_SHARE))
 
 
 _CLIENTS_MOST = CONNECTIONS - SPARE_CONNECTIONS

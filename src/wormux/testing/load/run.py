@@ -23,8 +23,7 @@ from wormux.testing.server_process import ServerProcess
 SHELL = "bash --norc --noprofile"
 _ENVIRONMENT = {"HISTFILE": "", "INPUTRC": "/dev/null", "LANG": "C.UTF-8", "PS1": "$ "}
 _LOOK_EVERY_S = 1.0
-_SETTLES_WITHIN_S = 10.0
-"""After everything is quiet: a spare agent is loaded, descriptors of what ended are closed."""
+_LOOKS_ALIKE = 5
 _LAG = "wormux_event_loop_lag_seconds_bucket"
 _LAG_MOST = "wormux_event_loop_lag_max_seconds"
 _BUGS = "wormux_hub_failures_total"
@@ -32,7 +31,8 @@ _BUGS = "wormux_hub_failures_total"
 MEMORY = Bound(share=0.05, more=8 * KIB)
 """In KiB. What allocators keep by chance; measured flat runs stay below half of it."""
 DESCRIPTORS = Bound(share=0, more=0.5)
-THREADS = Bound(share=0, more=0.5)
+THREADS = Bound(share=0, more=8)
+"""Pools have as many as were once needed at a time, and a bound of their own."""
 PROCESSES = Bound(share=0, more=0.5)
 DISK = Bound(share=0.25, more=16)
 """In MiB. The store's journal is cut off now and then, its file is as large as it once had to be."""
@@ -113,7 +113,7 @@ def _server(data_dir: Path, plan: Plan, command: Sequence[str]) -> Iterator[Serv
 
 async def _run(plan: Plan, servers: list[ServerProcess], say: Say) -> Results:
     results = Results(plan)
-    sites = [Site(server, plan.seed + number, plan.lines) for number, server in enumerate(servers)]
+    sites = [Site(server, plan, plan.seed + number) for number, server in enumerate(servers)]
     async with AsyncExitStack() as stack:
         for site in sites:
             stack.callback(site.close)
@@ -124,10 +124,13 @@ async def _run(plan: Plan, servers: list[ServerProcess], say: Say) -> Results:
                 tasks.create_task(site.attach(clients - 1))
         await _all(sites, Site.quiet)
         results.attached = _usage(sites)
-        say(f"Everything idle, then everybody typing, {plan.idle_s:.0f} s each.")
+        say(
+            f"Everything idle, then one key after the other, then everybody typing: {plan.idle_s:.0f} s each."
+        )
         async with _measured(sites) as window:
-            await _echo(probes, asyncio.sleep(plan.idle_s), results.echo_idle_s)
+            await asyncio.sleep(plan.idle_s)
         results.idle = window()
+        await _echo(probes, asyncio.sleep(plan.idle_s), results.echo_idle_s)
         async with _measured(sites) as window:
             await asyncio.gather(*(_type(site, plan.idle_s) for site in sites))
         results.typing = window()
@@ -166,7 +169,7 @@ async def _rounds(plan: Plan, sites: list[Site], probes: list[EchoProbe], result
         load_s += window().seconds
         cpu_s = {kind: seconds + window().cpu_s[kind] for kind, seconds in cpu_s.items()}
         if results.rounds >= WARM_UP_ROUNDS:
-            quiet.append(await _settled(sites, quiet))
+            quiet.append(await _settled(plan, sites, quiet))
         memory = sum(usage.memory_kib for usage in _usage(sites).values()) / KIB
         results.lags = {bound: count - lags[bound] for bound, count in (await _lags(sites, results)).items()}
         say(f"Round {results.rounds} took {window().seconds:.0f} s; then {memory:.0f} MiB in all.")
@@ -260,20 +263,24 @@ async def _lags(sites: list[Site], results: Results) -> dict[float, int]:
     return counted
 
 
-async def _settled(sites: list[Site], earlier: list[dict[str, float]]) -> dict[str, float]:
-    """The figures that are judged, once what is counted stays as it is and is what it was at first, or will not be."""
-    deadline_s = time.monotonic() + _SETTLES_WITHIN_S
+async def _settled(plan: Plan, sites: list[Site], earlier: list[dict[str, float]]) -> dict[str, float]:
+    """The figures that are judged. The first are taken when what is counted has not changed for a while; later ones
+    when that is what it was then, or `plan.settles_within_s` have passed."""
+    deadline_s = time.monotonic() + plan.settles_within_s
     before: dict[str, float] = {}
+    alike = 0
     while True:
         figures = _figures(sites)
         counted = {name: value for name, value in figures.items() if not name.endswith(("memory", "disk"))}
-        first = earlier[0] if earlier else counted
-        if counted == before and all(value <= first[name] for name, value in counted.items()):
-            return figures
-        if time.monotonic() > deadline_s:
+        alike = alike + 1 if counted == before else 0
+        if earlier:
+            is_settled = all(value <= earlier[0][name] for name, value in counted.items())
+        else:
+            is_settled = alike == _LOOKS_ALIKE
+        if is_settled or time.monotonic() > deadline_s:
             return figures
         before = counted
-        await asyncio.sleep(_LOOK_EVERY_S)
+        await asyncio.sleep(plan.quiet_s)
 
 
 def _figures(sites: list[Site]) -> dict[str, float]:

@@ -17,15 +17,14 @@ from wormux.limits import DEFAULT_COLS, DEFAULT_ROWS
 from wormux.testing.errors import TooLate
 from wormux.testing.load.client import WITHIN_S, LoadClient
 from wormux.testing.load.meter import Meter
-from wormux.testing.load.plan import FILL_BYTES, PANES_A_SESSION, PANES_A_TAB
+from wormux.testing.load.plan import FILL_BYTES, PANES_A_SESSION, PANES_A_TAB, Plan
 from wormux.testing.server_process import ServerProcess
 
 _LINE = "0123456789" * 7
 """Shorter than a row, so that a pane's scrollback has as many rows as lines."""
 _SIZE = {"cols": DEFAULT_COLS, "rows": DEFAULT_ROWS}
 _FILL_AT_ONCE = 4
-_QUIET_S = 1.0
-_LOOK_EVERY_S = 0.1
+_LOOK_EVERY_S = 0.05
 
 
 Metrics = dict[tuple[str, str], float]
@@ -46,10 +45,9 @@ class Session:
 class Site:
     """See the module. `clients` is without the one that measures echo, which types into `probe_pane` alone."""
 
-    def __init__(self, server: ServerProcess, seed: int, lines: int) -> None:
+    def __init__(self, server: ServerProcess, plan: Plan, seed: int) -> None:
         self.server = server
-        self.lines = lines
-        """Typed by each typist in a round."""
+        self.plan = plan
         self.meter = Meter(server)
         self.rng = random.Random(seed)
         self.clients = [self._client(flow=True)]
@@ -132,7 +130,7 @@ class Site:
         are equally far in every pane. Raises `LoadFailed`."""
         deadline_s = time.monotonic() + WITHIN_S
         since_s, known = time.monotonic(), -1
-        while time.monotonic() - since_s < _QUIET_S:
+        while time.monotonic() - since_s < self.plan.quiet_s:
             await asyncio.sleep(_LOOK_EVERY_S)
             for client in self.clients:
                 client.check()

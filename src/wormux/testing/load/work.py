@@ -18,8 +18,6 @@ _SLEEP_SHARE = 5
 """One session of so many falls asleep."""
 _FLOODS_AT_ONCE = 3
 _RESIZES = 5
-_PAUSE_S = 0.2
-"""Between lines and between resizes of one client."""
 _BIG = (200, 60)
 """The largest size that panes are given."""
 
@@ -109,9 +107,9 @@ async def _come_and_go(site: Site, client: LoadClient, pane: str, *, resume: boo
 
 
 async def _type(site: Site, client: LoadClient, pane: str) -> None:
-    for number in range(site.lines):
+    for number in range(site.plan.lines):
         client.type(pane, b": line %d of a person who types\n" % number)
-        await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(site.plan.pause_s)
 
 
 async def _resize(site: Site, client: LoadClient, pane: str) -> None:
@@ -119,7 +117,7 @@ async def _resize(site: Site, client: LoadClient, pane: str) -> None:
     for _ in range(_RESIZES):
         cols, rows = site.rng.randint(DEFAULT_COLS, _BIG[0]), site.rng.randint(DEFAULT_ROWS, _BIG[1])
         client.send("pane_resize", paneId=pane, cols=cols, rows=rows)
-        await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(site.plan.pause_s)
     client.send("pane_resize", paneId=pane, cols=DEFAULT_COLS, rows=DEFAULT_ROWS)
 
 
