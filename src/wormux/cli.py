@@ -9,12 +9,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from wormux.commands import ls, serve, stop, token
+from wormux.commands import doctor, ls, serve, status, stop, token
 from wormux.commands.parser import Run
 from wormux.errors import SandboxError, SetupError, StoreError
 from wormux.version import __version__
 
-COMMANDS = (serve, ls, stop, token)
+COMMANDS = (serve, status, ls, stop, token, doctor)
 """As `wormux --help` lists them."""
 
 

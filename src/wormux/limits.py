@@ -175,6 +175,12 @@ LINK_INPUT_BYTES = 512 * KIB
 """The most that one INPUT frame carries."""
 AGENT_CLIENTS_PER_PANE = 64
 """For how many clients the agent remembers input positions; the one that typed longest ago goes first."""
+AGENT_TERMINALS = 1024
+"""Living or over and not forgotten, at one agent: four times the panes that a user may have."""
+PANE_ID_BYTES = 128
+"""Of a pane's id, at an agent: many times what a server makes. So all its terminals fit into one frame."""
+LARGEST_START = LARGEST_POSITION // 2
+"""Of a terminal's output: what it writes is still counted exactly."""
 AGENT_UNWRITTEN_BYTES = 8 * MIB
 """Input that a terminal has not taken yet. The server keeps below it; more is a broken peer."""
 SERVER_GONE_WAIT_S = 10.0
@@ -192,6 +198,9 @@ BUSY_LOOK_AFTER_S = 0.1
 costs ten looks a second."""
 BUSY_LOOK_SHARE = 0.05
 """The most of one core that looking may take: where a look is dear (many processes), looks are further apart."""
+INPUT_ACK_WITHIN_S = 0.005
+"""How long the acknowledgement of input waits for the echo, to go with it: longer than an echo takes, and nothing that
+a sender of less than its window would notice."""
 READY_LOOK_EVERY_S = 0.005
 """How often a fresh shell is looked at until it is ready: below what a person can notice."""
 LINK_UNSENT_BYTES = 256 * KIB
@@ -390,6 +399,10 @@ ACCEPT_BACKLOG = 128
 """Connections that the kernel keeps until they are accepted."""
 LOOP_LATE_S = 5.0
 """A server whose event loop was this late takes no new clients: the page would call its connection broken."""
+FREE_DISK_BYTES = 1024 * MIB
+"""Below it an operator is warned: a store of many panes with full checkpoints has a few hundred megabytes."""
+OPEN_FILES = 1024
+"""Of the server's process: 255 terminals with a link each, as many control links, 32 clients, and a margin."""
 DRAIN_S = 5.0
 """How long a stopping server waits for its connections to take what they are owed."""
 

@@ -269,11 +269,16 @@ def _try_out(isolation: Isolation, passwd: bytes, env: Mapping[str, str], data_d
 
 def _hint() -> str:
     """What a system says of itself that would explain it."""
+    return user_namespaces_hint() or "Is this itself in a container, or is bubblewrap older than 0.7?"
+
+
+def user_namespaces_hint() -> str | None:
+    """What to do where this user may make no user namespaces; None if nothing forbids them."""
     settings = [
         allowed
         for path, (forbids, allowed) in _HINTS.items()
         if os.getuid() != 0 and path.exists() and path.read_text().strip() == forbids
     ]
-    if settings:
-        return f"User namespaces are forbidden; allow them with: sysctl -w {' '.join(settings)}"
-    return "Is this itself in a container, or is bubblewrap older than 0.7?"
+    if not settings:
+        return None
+    return f"User namespaces are forbidden; allow them with: sysctl -w {' '.join(settings)}"
