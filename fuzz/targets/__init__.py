@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fuzz.kit import Target
-from fuzz.targets import config, files, hub, links, messages, screens, snapshots
+from fuzz.targets import agent, config, files, hub, links, messages, screens, server_link, snapshots
 
 TARGETS: dict[str, Target] = {
-    module.TARGET.name: module.TARGET for module in (config, files, hub, links, messages, screens, snapshots)
+    module.TARGET.name: module.TARGET
+    for module in (agent, config, files, hub, links, messages, screens, server_link, snapshots)
 }

@@ -112,7 +112,10 @@ class Watchers:
         for screen in self.screens:
             text = screen.text()
             need("\x1b" not in text, "Text has a control sequence.")
-            screen.find(text[-3:], case_sensitive=True, limit=1)
+            if (
+                screen.memory_bytes < 1024 * KIB
+            ):  # it looks at every row, which of a full scrollback takes a second
+                screen.find(text[-3:], case_sensitive=True, limit=1)
             need(len(screen.cwd or "") <= max(CWD_CHARS, 64 * KIB), "A directory has no bound.")
             need(len(screen.title) <= 64 * KIB, "A title has no bound.")
             most = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fuzz.targets import TARGETS
+from wormux.protocol.agent_link import Hello, Open, encode
 
 CONFIG = {
     "home of nobody": b"\2\2~nobody-of-this-name/x",
@@ -31,7 +32,20 @@ MESSAGES = {
     "no UTF-8": b'\xff{"type":"ok","ref":"\xff"}',
     "deep": b'\xff{"type":"state","tabs":' + b"[" * 3000,
 }
-FOUND = {"config": CONFIG, "files": FILES, "links": LINKS, "messages": MESSAGES}
+AGENT = {
+    # An agent that cannot say welcome any more is lost to its server.
+    "ids that fill a welcome": b"".join(
+        b"\0"
+        + encode(Hello("pane"))
+        + encode(Open("p" * 200_000 + str(n), 1, 80, 24, 0, b"", ()))
+        + b"\xfe\xff|\1\xfe\xff|"
+        for n in range(6)
+    ),
+    "position that counts over": b"\0"
+    + encode(Hello("pane"))
+    + encode(Open("p", 1, 80, 24, 2**53 - 1, b"before", ())),
+}
+FOUND = {"agent": AGENT, "config": CONFIG, "files": FILES, "links": LINKS, "messages": MESSAGES}
 
 
 @pytest.mark.parametrize(
