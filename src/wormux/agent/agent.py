@@ -31,6 +31,8 @@ from wormux.limits import (
     AGENT_CHECK_S,
     AGENT_COMPLAINTS,
     AGENT_LINGER_S,
+    AGENT_TERMINALS,
+    LARGEST_START,
     LINK_CONNECTIONS,
     LINK_HELLO_WITHIN_S,
     MAX_COLS,
@@ -38,6 +40,7 @@ from wormux.limits import (
     MIN_COLS,
     MIN_ROWS,
     ORPHAN_S,
+    PANE_ID_BYTES,
     SERVER_GONE_WAIT_S,
     STOP_GRACE_S,
 )
@@ -217,6 +220,8 @@ class Agent:
 
     def _open(self, connection: Connection, request: Open) -> Refused | None:
         _check_size(request.cols, request.rows)
+        if len(request.pane_id.encode()) > PANE_ID_BYTES or request.position > LARGEST_START:
+            raise ValueError("The pane's id or position is out of bounds.")
         if self._ending is not None:
             return Refused("The sandbox is going to sleep.")
         known = self._terminals.get(request.pane_id)
@@ -227,6 +232,8 @@ class Agent:
             return Refused(
                 f"Terminal {request.generation} of this pane is over: there was one since, or it ended."
             )
+        if known is None and len(self._terminals) >= AGENT_TERMINALS:
+            return Refused(f"The sandbox has {AGENT_TERMINALS} terminals already: close some of them.")
         beside = self._terminals.get(request.beside or "")
         if beside is not None and beside.exit is None:
             request = replace(request, cwd=beside.shell.directory() or request.cwd)

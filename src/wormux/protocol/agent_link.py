@@ -36,6 +36,7 @@ from typing import Any, Optional, Union, get_args, get_origin, get_type_hints
 
 from wormux.limits import (
     ANSWERS_UNWRITTEN_BYTES,
+    LARGEST_POSITION,
     LINK_FRAME_BYTES,
     LINK_INPUT_BYTES,
     LINK_OUTPUT_BYTES,
@@ -49,8 +50,8 @@ _INPUT_HEAD = struct.Struct("!QB")
 """Position and length of the client's id, before the id and the bytes."""
 _ANSWER_HEAD = struct.Struct("!Q")
 """Position, before the bytes."""
-_LARGEST = 2**63 - 1
-"""No count, size or position is larger, or below 0."""
+_LARGEST = LARGEST_POSITION
+"""No count, size or position is larger, or below 0: what comes here is stored, and told to pages."""
 
 
 class Kind(IntEnum):
