@@ -92,6 +92,8 @@ class SimPty:
         """The server has heard that it was opened."""
         self.died = False
         """With its agent: nobody can say what it read."""
+        self.end_heard = False
+        """The server has heard of its end."""
         self.unread_at_end = False
         """Its shell ended without having read all its input."""
         self._sizes = [SizeMark(request.position, request.cols, request.rows)]
@@ -114,6 +116,11 @@ class SimPty:
     @property
     def lives(self) -> bool:
         return self.exit is None
+
+    @property
+    def stopped_unheard(self) -> bool:
+        """Its sandbox stopped, and nobody was there to hear what it had read."""
+        return self.exit is not None and self.exit.asleep and not self.end_heard
 
     @property
     def unread(self) -> tuple[Written, ...]:

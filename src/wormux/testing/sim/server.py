@@ -14,7 +14,7 @@ from wormux.hub import inputs as i
 from wormux.hub.hub import Hub
 from wormux.hub.settings import HubSettings
 from wormux.ids import ConnectionId, PaneId, SandboxId, UserId
-from wormux.protocol.agent_link import Freezable, Opened, Refused, Stopped
+from wormux.protocol.agent_link import Ended, Freezable, Opened, Refused, Stopped
 from wormux.protocol.screen_link import ScreenEvent, ScreenGone
 from wormux.screen.in_process import LocalScreens
 from wormux.store.memory import MemoryStore
@@ -383,6 +383,8 @@ class SimServer:
             link.done()
         elif isinstance(event, Opened) and link.pty is not None:
             link.pty.known = True
+        elif isinstance(event, Ended) and link.pty is not None:
+            link.pty.end_heard = True
         self.step(i.TerminalInput(*key, event))
 
     def _close(self, sandbox_id: SandboxId, pane_id: PaneId, generation: int) -> None:

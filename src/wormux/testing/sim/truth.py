@@ -24,8 +24,8 @@ ONE_TERMINAL = rule("one terminal", "A pane has one open terminal at most, and n
 ONE_WAKE = rule("one wake", "A sandbox is woken or looked for once at a time, whoever asks.")
 UNCERTAIN = rule(
     "uncertain",
-    "Input is named as uncertain only where an agent died or a link cannot know, or where a shell ended that had not "
-    "read what its agent had taken for a server that is gone.",
+    "Input is named as uncertain only where an agent died, or stopped out of reach, or a link cannot know; or where a "
+    "shell ended that had not read what its agent had taken for a server that is gone.",
 )
 NO_OLD_CONNECTION = rule("no old connection", "Nothing is sent on a connection that was given up.")
 
@@ -64,8 +64,8 @@ class SimTruth:
         """Which server process this is."""
         self.channels: dict[PaneId, int] = {}
         """Of every pane that was seen; a pane never changes its own."""
-        self.rev = 0
-        """The newest revision that the hub had."""
+        self.rev = (1, 0)
+        """Which server had which revision when that was last looked at."""
         self._outputs: dict[tuple[PaneId, int], _Page] = {}
         """By pane and number of the page: what clients saw."""
         self._streams: dict[tuple[str, str], SimInput] = {}
@@ -123,16 +123,18 @@ class SimTruth:
         key = (effect.input.client_id, effect.pane_id)
         if key in self._streams:
             return
-        client_id = hub.world.client_of(effect.input.client_id)
+        writer = hub.world.client_of(effect.input.client_id)
+        known = hub.world.clients.get(writer) if writer is not None else None
         for client in clients:
-            if client.client_id == client_id:
+            here = client.socket is not None and known and client.socket.connection_id == known.connection_id
+            if client.client_id == writer or here:
                 self._streams[key] = client.input(effect.pane_id)
 
     def written(self, pty: SimPty, written: Written) -> None:
         """A terminal was given input."""
         stream = self._streams.get((written.client_key, pty.pane_id))
         if stream is None:
-            return  # an anonymous client's
+            return  # of a client that left before the first of it was written
         end = written.position + len(written.data)
         handed = Handed(written.position, end, id(pty), self.server)
         may_repeat = all(
@@ -145,7 +147,9 @@ class SimTruth:
     def discarded(self, ptys: Sequence[SimPty], pane_id: PaneId, named: InputDiscarded) -> None:
         """A client is told that something never arrives."""
         if named.reason == "uncertain":
-            died = pane_id in self.unsure or any(pty.died or (pty.unread_at_end and self.server > 1) for pty in ptys)
+            died = pane_id in self.unsure or any(
+                pty.died or pty.stopped_unheard or (pty.unread_at_end and self.server > 1) for pty in ptys
+            )
             UNCERTAIN.expect(died, f"{pane_id}, {named.from_} to {named.to}")
 
     def acknowledged(self, client: SimClient, stream: SimInput) -> None:

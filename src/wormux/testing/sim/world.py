@@ -71,7 +71,9 @@ class Watch(Protocol):
 class HubWorld:
     """See the module."""
 
-    def __init__(self, settings: HubSettings = SETTINGS, *, seed: int = 0) -> None:
+    def __init__(
+        self, settings: HubSettings = SETTINGS, *, seed: int = 0, watch: Watch | None = None
+    ) -> None:
         self.settings = settings
         self.now_s = 1000.0
         self.random = random.Random(seed)
@@ -85,7 +87,7 @@ class HubWorld:
         self.effects: list[e.Effect] = []
         """All that the hub wanted since the test last cleared this."""
         self.keeps_effects = True
-        self.watch: Watch | None = None
+        self.watch = watch
         self.steps = 0
         self.suspended_s = 0.0
         """How long the machine was suspended so far: its monotonic clock stood still."""
@@ -272,9 +274,13 @@ class HubWorld:
 
     def stop_server(self) -> None:
         """It says goodbye and saves everything first."""
-        self.server.step(ServerStopping())
+        self.say_goodbye()
         self.run()
         self.kill_server()
+
+    def say_goodbye(self) -> None:
+        """It begins to stop; what follows waits in lanes."""
+        self.server.step(ServerStopping())
 
     def start_server(self, settings: HubSettings | None = None) -> None:
         """A new one, on the same store, a moment later. The store must be readable."""

@@ -1,0 +1,77 @@
+"""Plays many stories, on all processors."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+from wormux.testing.simulate.play import Failure, play
+from wormux.testing.simulate.story import draw_story
+
+STEPS = 300
+_AT_ONCE = 8
+"""Stories that a process plays before it reports: few enough to stop soon after a failure."""
+
+
+@dataclass
+class Results:
+    """What came of some stories."""
+
+    stories: int = 0
+    events: int = 0
+    hub_steps: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+    def add(self, other: Results) -> None:
+        self.stories += other.stories
+        self.events += other.events
+        self.hub_steps += other.hub_steps
+        self.failures += other.failures
+
+
+def play_seeds(seeds: Sequence[int], steps: int = STEPS) -> Results:
+    """In this process."""
+    results = Results()
+    for seed in seeds:
+        outcome = play(draw_story(seed, steps))
+        results.stories += 1
+        results.events += steps
+        results.hub_steps += outcome.hub_steps
+        if outcome.failure is not None:
+            results.failures.append(outcome.failure)
+    return results
+
+
+def play_many(
+    seeds: Sequence[int],
+    steps: int = STEPS,
+    *,
+    jobs: int | None = None,
+    failures: int = 1,
+    progress: Callable[[Results], None] = lambda _: None,
+) -> Results:
+    """In as many processes as there are processors, or `jobs`; stops soon after so many failures."""
+    results = Results()
+    pieces = [seeds[at : at + _AT_ONCE] for at in range(0, len(seeds), _AT_ONCE)][::-1]
+    jobs = min(jobs or len(os.sched_getaffinity(0)), len(pieces))
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_begin) as pool:
+        running: set[Future[Results]] = set()
+        while running or (pieces and len(results.failures) < failures):
+            while pieces and len(running) < 2 * jobs and len(results.failures) < failures:
+                running.add(pool.submit(play_seeds, pieces.pop(), steps))
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                results.add(future.result())
+            progress(results)
+    results.failures.sort(key=lambda failure: failure.seed)
+    return results
+
+
+def _begin() -> None:
+    """A world is one heap of references in a circle: looking for garbage seldom is cheaper, and as good."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)

@@ -1,0 +1,3 @@
+"""placeholder"""
+
+MUTATIONS: dict[str, str] = {}
