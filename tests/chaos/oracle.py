@@ -169,6 +169,17 @@ def _is_between(data: bytes) -> bool:
     )
 
 
+def shown(screen: str, written: bytes) -> list[str]:
+    """A screen shows the last lines of what its program wrote, the first of them perhaps without its beginning. How
+    many depends on the sizes that it had before."""
+    lines = written.decode("ascii").replace("\x1b]133;B\x07", "").split("\r\n")[:-1]
+    rows = screen.rstrip("\n").split("\n")[-len(lines) :]
+    wanted = lines[-len(rows) :]
+    if rows[1:] == wanted[1:] and wanted[0].endswith(rows[0]):
+        return []
+    return [f"The screen shows {rows!r} instead of {wanted!r}."]
+
+
 def _parts_at(one: bytes, other: bytes) -> int | None:
     """Where they differ, up to the end of the shorter one."""
     count = min(len(one), len(other))

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from pathlib import Path
 
 from wormux.errors import WormuxError
@@ -24,7 +23,7 @@ from . import house, oracle
 from .faults import Faults
 from .machine import Machine, descriptors, resident_bytes
 from .plan import Kind, Storm, storms
-from .programs import LINE_BYTES, Scribes, typed_by
+from .programs import Scribes, typed_by
 from .users import User, Visitor
 
 RECOVERS_WITHIN_S = 60.0
@@ -46,7 +45,6 @@ _KEPT_FILES = {
     "audit.log",
     "sandboxes",
 }
-_SCREEN_LINES = 300
 
 
 class ChaosFailed(WormuxError):
@@ -271,19 +269,13 @@ class Run:
                 )
                 output = client.outputs[pane]
                 cols, rows = output.size
-                screen, wanted = (GhosttyScreen(cols, rows, Answers()) for _ in range(2))
+                screen = GhosttyScreen(cols, rows, Answers())
                 screen.feed(bytes(output.drawn))
-                wanted.feed(written[self._last[pane]][-_SCREEN_LINES * LINE_BYTES :])
+                wrong = oracle.shown(screen.text(), written[self._last[pane]])
                 self._report.wrong += [
-                    f"A page that attaches last shows {shown!r} in row {row} of {pane} ({cols} × {rows}) instead of "
-                    f"{right!r}."
-                    for row, (shown, right) in enumerate(
-                        zip_longest(screen.text().split("\n"), wanted.text().split("\n"))
-                    )
-                    if shown != right
-                ][:3]
+                    f"A page that attaches last, of {pane}: {sentence}" for sentence in wrong
+                ]
                 screen.close()
-                wanted.close()
                 if output.position != self._users[0].position(pane):
                     self._report.wrong.append(
                         f"A page that attaches last is at {output.position} of {pane}, others at "
