@@ -134,7 +134,8 @@ class LoadClient(asyncio.Protocol):
         self.positions = {self.channels[pane]: position for pane, position in whole.items()}
         self._redraw_left.clear()
         loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: self, self._host, self._port)
+        self._transport, _ = await loop.create_connection(lambda: self, self._host, self._port)
+        self._ask_upgrade(self._transport)
         await self.wait_for(lambda: self._upgraded, "the WebSocket")
         page = {"width": 1024, "height": 768, "clientId": self.client_id, "flow": self._flow}
         self._control({"type": "connect", **page, "resume": whole, "input": self._acked})
@@ -217,9 +218,9 @@ class LoadClient(asyncio.Protocol):
     # --- Frames ------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
         self._gone.clear()
+
+    def _ask_upgrade(self, transport: asyncio.Transport) -> None:
         lines = [
             "GET /ws HTTP/1.1",
             f"Host: {self._netloc}",

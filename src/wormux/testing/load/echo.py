@@ -12,6 +12,8 @@ import json
 import sys
 import time
 
+import uvloop
+
 from wormux.errors import InternalError
 from wormux.testing.load.client import LoadClient
 
@@ -118,4 +120,4 @@ def _print(samples: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wormux.sandbox.processes import descendants, parent, start_time
+from wormux.sandbox.processes import parent, start_time
 from wormux.testing.server_process import ServerProcess
 
 KINDS = ("server", "screens", "agents", "shells")
@@ -36,6 +36,8 @@ class Meter:
         self._server = server
         self._cpu: dict[tuple[int, str], tuple[str, float]] = {}
         """By pid and start: kind, and seconds at the last look. Processes that ended keep theirs."""
+        self._shells: set[int] = set()
+        """Children of agents, at the last look."""
 
     def usage(self) -> dict[str, Usage]:
         """By kind, now."""
@@ -47,7 +49,7 @@ class Meter:
         for kind, pids in self._pids().items():
             for pid in pids:
                 started, seconds = start_time(pid), _cpu_s(pid, with_children=kind == "shells")
-                if started is not None and (kind != "shells" or self._is_shell(pid)):
+                if started is not None and (kind != "shells" or pid in self._shells):
                     self._cpu[pid, started] = (kind, seconds)
         totals = dict.fromkeys(KINDS, 0.0)
         for kind, seconds in self._cpu.values():
@@ -56,18 +58,33 @@ class Meter:
 
     def _pids(self) -> dict[str, list[int]]:
         server = self._server.pid
-        family = descendants(server)
-        screens = [pid for pid in family if parent(pid) == server and b"wormux.screen" in _command(pid)]
-        agents = {pid for pid in family if parent(pid) == server and pid not in screens}
-        agents |= {agent.pid for agent in self._server.agents()}
-        beneath = {pid for agent in agents for pid in descendants(agent)}
-        shells = sorted(beneath - agents)
-        return {"server": [server], "screens": screens, "agents": sorted(agents), "shells": shells}
+        children = _children()
+        own = children.get(server, [])
+        screens = [pid for pid in own if b"wormux.screen" in _command(pid)]
+        agents = {*own, *(agent.pid for agent in self._server.agents())} - {*screens}
+        self._shells = {pid for agent in agents for pid in children.get(agent, ())} - agents
+        beneath = sorted(_beneath(agents, children) - agents)
+        return {"server": [server], "screens": screens, "agents": sorted(agents), "shells": beneath}
 
-    def _is_shell(self, pid: int) -> bool:
-        """A child of an agent, which is none itself."""
-        above = parent(pid)
-        return above is not None and b"wormux.agent" in _command(above)
+
+def _children() -> dict[int, list[int]]:
+    """By parent: all processes of the machine, in one pass."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir(_PROC):  # noqa: PTH208 -- every second, and a Path for each would be felt
+        if name.isdigit():
+            above = parent(int(name))
+            if above is not None:
+                children.setdefault(above, []).append(int(name))
+    return children
+
+
+def _beneath(pids: Iterable[int], children: Mapping[int, list[int]]) -> set[int]:
+    found: set[int] = set()
+    parents = [*pids]
+    for pid in parents:
+        found.update(children.get(pid, ()))
+        parents.extend(children.get(pid, ()))
+    return found
 
 
 def size_bytes(folder: Path) -> int:

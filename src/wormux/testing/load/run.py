@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from wormux.limits import KIB, MIB
 from wormux.testing.load.echo import EchoProbe
 from wormux.testing.load.growth import Bound, Judgement, judge
@@ -96,7 +98,8 @@ def run(plan: Plan, folder: Path, say: Say, command: Sequence[str] = ()) -> Resu
         servers = [
             stack.enter_context(_server(folder / f"server-{n}", plan, command)) for n in range(plan.servers)
         ]
-        results = asyncio.run(_run(plan, servers, say))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            results = runner.run(_run(plan, servers, say))
         for server in servers:
             _check_words(server)
     return results
