@@ -8,7 +8,7 @@ import pytest
 
 from wormux.hub.effects import FindSandbox, FreezeSandbox, OpenTerminal, StopSandbox, WakeSandbox
 from wormux.hub.inputs import SandboxFrozen, SandboxInput
-from wormux.protocol.agent_link import Attach
+from wormux.protocol.agent_link import Attach, Exit
 from wormux.protocol.messages import Ok
 from wormux.testing.sim.client import SimClient
 from wormux.testing.sim.world import SETTINGS, HubWorld
@@ -201,6 +201,24 @@ class TestRestart:
         assert client.output(pane_id).whole() == b"old output"
         world.advance(IDLE_S + 1)
         assert client.status(pane_id) == "asleep"
+
+    def test_in_a_pane_whose_shell_had_exited_one_can_type(self) -> None:
+        world = HubWorld(replace(FREEZE, exit_behavior="hold"))
+        client = world.attached()
+        pane_id = client.pane()
+        world.live(pane_id).end_with(Exit(signal="SIGKILL"))
+        world.advance(2.0)
+        assert client.status(pane_id) == "exited"
+        world.machine.finds_frozen = True
+        world.restart()
+        client.connect()
+        while not client.attached:  # before the server knows what became of the sandbox
+            lanes = [lane for lane in world.lanes.ready() if not lane.name.startswith("provider")]
+            lanes[0].deliver()
+        world.settle()
+        client.type(pane_id, b"x")
+        world.settle()
+        assert world.live(pane_id).typed == b"x"
 
     def test_where_only_a_start_can_tell_it_is_left_asleep(self, world: HubWorld, client: SimClient) -> None:
         pane_id = client.pane()

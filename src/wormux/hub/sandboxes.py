@@ -193,7 +193,7 @@ class Sandboxes:
         """It could not be started, or asked."""
         session.move(SandboxEvent.FAILED)
         session.deepening = False
-        self._answer_sleepers(session, Refusal(ErrorCode.SANDBOX_FAILED, reason[:REASON_CHARS]))
+        self._answer_sleepers(session, Refusal(ErrorCode.SANDBOX_FAILED, clean_text(reason, REASON_CHARS)))
         for pane in self._world.panes_of(session.id):
             if pane.attempt is not None:
                 self._terminals.attempt_failed(pane, reason)
@@ -212,7 +212,7 @@ class Sandboxes:
         session.stopped = session.deepening = False
         session.shown_sleeps_at_ms = None
         self._note_busy(session, Busy(None))
-        refusal = Refusal(ErrorCode.SANDBOX_FAILED, reason[:REASON_CHARS])
+        refusal = Refusal(ErrorCode.SANDBOX_FAILED, clean_text(reason, REASON_CHARS))
         self._answer_sleepers(session, refusal)
         for pane in self._world.panes_of(session.id):
             if pane.attempt is not None and pane.attempt.generation is None:
@@ -304,7 +304,7 @@ class Sandboxes:
         if session.phase != SandboxPhase.STOPPING:
             return
         session.move(SandboxEvent.REFUSED)
-        self._answer_sleepers(session, Refusal(ErrorCode.BUSY, reason[:REASON_CHARS]))
+        self._answer_sleepers(session, Refusal(ErrorCode.BUSY, clean_text(reason, REASON_CHARS)))
         self._world.timers.set(Wait.IDLE, session.id, self._world.now.mono_s + BUSY_AGAIN_S)
         for pane in self._world.panes_of(session.id):
             self._typing.drain(pane)
@@ -331,6 +331,7 @@ class Sandboxes:
             waits = pane.woken and pane.attempt is not None and pane.attempt.generation is None
             if pane.phase in _WITH_IT and not waits:
                 self._terminals.frozen(pane)
+        self._stop_asking(session)
         self.watch_frozen(session)
         self._saver.touch_session(session.id)
         self._announcer.sessions_changed()
