@@ -371,8 +371,8 @@ class SimClient:
             self.say("output_ack", paneId=pane_id, position=output.position)
 
     def _closed(self, code: int) -> None:
-        self._tell("closed")
         self.code = code
+        self._tell("closed")
         self.socket = None
         self._over()
         if code == CloseCode.TAKEN_OVER:

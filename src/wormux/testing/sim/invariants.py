@@ -266,7 +266,8 @@ def _is_drawn(client: SimClient, pane: Pane) -> bool:
         shown = shown[shown.find(b"\n") + 1 :]  # a screen without a checkpoint begins with a whole line
     told = bytes(output.drawn[-2 * len(shown) - 1000 :]).replace(QUERY, b"")
     shown = shown.replace(QUERY, b"")
-    if output.replays[-1].bytes and len(told) < len(shown):
+    cleared = next(replay for replay in reversed(output.replays) if replay.reset)
+    if cleared.bytes and len(told) < len(shown):
         shown = shown[-len(told) :]  # a redraw of few lines
     return told.endswith(shown)
 
