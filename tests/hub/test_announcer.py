@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from wormux.hub.effects import SendFrame
 from wormux.protocol import messages as m
 from wormux.testing.sim.client import SimClient
 from wormux.testing.sim.world import HubWorld
@@ -171,3 +172,25 @@ def test_an_ok_waits_with_the_update_that_is_not_due(world: HubWorld, client: Si
     world.advance(0.02)
     kinds = [type(message) for message in client.messages]
     assert kinds == [m.LayoutUpdate, m.Ok, m.LayoutUpdate, m.Ok]
+
+
+def test_an_update_is_written_once_for_all_who_see_the_same(world: HubWorld, client: SimClient) -> None:
+    other, elsewhere = world.attached("other"), world.attached("elsewhere")
+    old_tab = next(iter(client.model.tabs))
+    elsewhere.say("tab_create", sessionId=next(iter(client.model.sessions)))
+    world.settle()
+    (new_tab,) = elsewhere.model.tabs.keys() - {old_tab}
+    assert (client.model.active_tab, other.model.active_tab, elsewhere.model.active_tab) == (
+        old_tab,
+        old_tab,
+        new_tab,
+    )
+    world.effects.clear()
+    client.say("tab_rename", tabId=new_tab, name="seen by all")
+    world.settle()
+    sent = [effect.frame for effect in world.effects if isinstance(effect, SendFrame)]
+    updates = [frame for frame in sent if b'"layout_update"' in frame]
+    assert len(updates) == 3
+    assert len({id(frame) for frame in updates}) == 2
+    assert {one.model.tabs[new_tab].name for one in (client, other, elsewhere)} == {"seen by all"}
+    assert (client.model.active_tab, elsewhere.model.active_tab) == (old_tab, new_tab)

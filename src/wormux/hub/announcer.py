@@ -32,6 +32,9 @@ from wormux.protocol.messages import (
     encode_control,
 )
 
+Updates = dict[tuple[TabId | None, frozenset[PaneId], bool], bytes]
+"""Frames by what they are about: the active tab, the panes that changed, and whether sessions did."""
+
 
 class Announcer:
     """See the module."""
@@ -103,6 +106,7 @@ class Announcer:
 
     def finish(self) -> None:
         """The step is over: send the updates that are due, and the answers that wait for none."""
+        made: Updates = {}
         for connection in self._world.connections.values():
             if connection.closing or not connection.greeted:
                 continue
@@ -112,7 +116,7 @@ class Announcer:
                 if self._world.now.mono_s < due:
                     self._world.timers.set(Wait.UPDATE, connection.id, due)
                     continue
-                self._update(connection)
+                self._update(connection, made)
             if connection.held:
                 for frame in connection.held:
                     self._world.effects.append(SendFrame(connection.id, frame, urgent=True))
@@ -152,23 +156,28 @@ class Announcer:
                 self.send(connection, InputAck(pane_id=pane_id, position=stream.taken))
         self._flow.begin(connection, request.resume, self._by_view(client.active_tab))
 
-    def _update(self, connection: Connection) -> None:
+    def _update(self, connection: Connection, made: Updates) -> None:
+        """`made` holds those of this step: most clients are to hear the same."""
         world = self._world
         client = world.clients[connection.client_id] if connection.client_id else None
         if client is not None and client.active_tab is None:
             client.active_tab = self._existing_tab(None)
         active_tab = client.active_tab if client else None
-        update = LayoutUpdate(
-            rev=world.rev,
-            tabs=self._tabs(),
-            active_tab=active_tab,
-            channels=self._channels(),
-            connected=self._connected(),
-            panes=self._panes([pane_id for pane_id in world.panes if pane_id in connection.dirty_panes]),
-            sessions=self._sessions() if connection.dirty_sessions else UNSET,
-        )
+        about = (active_tab, frozenset(connection.dirty_panes), connection.dirty_sessions)
+        frame = made.get(about)
+        if frame is None:
+            update = LayoutUpdate(
+                rev=world.rev,
+                tabs=self._tabs(),
+                active_tab=active_tab,
+                channels=self._channels(),
+                connected=self._connected(),
+                panes=self._panes([pane_id for pane_id in world.panes if pane_id in connection.dirty_panes]),
+                sessions=self._sessions() if connection.dirty_sessions else UNSET,
+            )
+            frame = made[about] = encode_control(update)
         self._flow.drop(connection)
-        self.send(connection, update)
+        world.effects.append(SendFrame(connection.id, frame, urgent=True))
         connection.dirty = connection.dirty_sessions = False
         connection.quiet = True
         connection.dirty_panes.clear()
