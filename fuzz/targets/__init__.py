@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from fuzz.kit import Target
-from fuzz.targets import agent, config, files, hub, links, messages, screens, server_link, snapshots
+from fuzz.targets import (
+    agent,
+    agent_hub,
+    config,
+    files,
+    hub,
+    links,
+    messages,
+    screens,
+    server_link,
+    snapshots,
+)
 
 TARGETS: dict[str, Target] = {
     module.TARGET.name: module.TARGET
-    for module in (agent, config, files, hub, links, messages, screens, server_link, snapshots)
+    for module in (agent, agent_hub, config, files, hub, links, messages, screens, server_link, snapshots)
 }

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from fuzz.kit import joined
 from fuzz.targets import TARGETS
-from wormux.protocol.agent_link import Hello, Open, encode
+from wormux.protocol.agent_link import (
+    HEADER,
+    Ended,
+    Exit,
+    Hello,
+    Kind,
+    Open,
+    Opened,
+    Refused,
+    SizeMark,
+    encode,
+)
 
 CONFIG = {
     "home of nobody": b"\2\2~nobody-of-this-name/x",
@@ -45,7 +57,26 @@ AGENT = {
     + encode(Hello("pane"))
     + encode(Open("p", 1, 80, 24, 2**53 - 1, b"before", ())),
 }
-FOUND = {"agent": AGENT, "config": CONFIG, "files": FILES, "links": LINKS, "messages": MESSAGES}
+FAR = (
+    b'{"pid":1,"position":9223372036854775807,"end":9223372036854775807,"ready":true,"inputs":{},'
+    b'"sizes":[{"position":0,"cols":80,"rows":24}],"answered":0}'
+)
+OPENED = Opened(1, 0, 0, True, {}, (SizeMark(0, 80, 24),), answered=0)
+AGENT_HUB = {
+    "control characters in a reason": joined(b"\0", b"\x0d" + encode(Refused("x\n\x1b]2;y\x07")), b"\4"),
+    "endless signal": joined(
+        b"\0", b"\x0d" + encode(OPENED) + encode(Ended(Exit(signal="S" * 5000), 0, {})), b"\4"
+    ),
+    "position that no store holds": joined(b"\0", b"\x0d" + HEADER.pack(Kind.OPENED, len(FAR)) + FAR, b"\4"),
+}
+FOUND = {
+    "agent": AGENT,
+    "agent_hub": AGENT_HUB,
+    "config": CONFIG,
+    "files": FILES,
+    "links": LINKS,
+    "messages": MESSAGES,
+}
 
 
 @pytest.mark.parametrize(
