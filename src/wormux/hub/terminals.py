@@ -207,7 +207,7 @@ class Terminals:
             self.attempt_failed(pane, reason)
             return
         pane.move(PaneEvent.LOST)
-        pane.reason = reason[:REASON_CHARS]
+        pane.reason = clean_text(reason, REASON_CHARS)
         pane.closed_at_ms = self._world.now.wall_ms
         pane.surviving = not dead
         if dead:
@@ -257,7 +257,7 @@ class Terminals:
         """No terminal this time. The next try is planned, or the round is over."""
         pane.attempt = None
         pane.failures += 1
-        pane.reason = reason[:REASON_CHARS]
+        pane.reason = clean_text(reason, REASON_CHARS)
         if round_is_over(pane.failures):
             pane.move(PaneEvent.GAVE_UP)
             pane.woken = False

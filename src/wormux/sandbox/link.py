@@ -7,6 +7,7 @@ delivered from inside a call of the owner; what happens comes from the event loo
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -54,6 +55,7 @@ from wormux.sandbox.life import Life
 from wormux.sandbox.port import Frozen, Lost, Sandbox, SandboxEvent, Terminal, TerminalEvent
 from wormux.sandbox.wire import Dial, Wire
 
+_SIGNAL = re.compile(r"SIG[A-Z0-9+-]{1,16}")
 _LAST_EVENTS_WITHIN_S = 1.0
 """How long `Stopped` waits for the last events of the terminals, which come on links of their own."""
 
@@ -204,6 +206,9 @@ class PaneLink(Terminal):
                 return message
             if isinstance(message, Ended):
                 _check(message.position == self._position, "an end out of its place")
+                _check(
+                    message.exit.signal is None or _SIGNAL.fullmatch(message.exit.signal), "an unknown signal"
+                )
                 return message
             if isinstance(message, (Ready, Foreground)):
                 return message
@@ -539,7 +544,7 @@ def _nobody(event: SandboxEvent) -> None:
     """Gets what must not be delivered any more."""
 
 
-def _check(is_right: bool, what_is_wrong: str) -> None:
+def _check(is_right: object, what_is_wrong: str) -> None:
     if not is_right:
         raise LinkError(f"The agent told of {what_is_wrong}.")
 
