@@ -22,6 +22,8 @@ BUSY_IGNORE = (
     "gvfsd*", "keyboxd", "scdaemon", "ssh-agent", "watchman",
 )  # fmt: skip
 """Helpers that stay in the background and hold no work: patterns of names."""
+_STAT_BYTES = 4096
+"""More than a line of /proc/PID/stat has."""
 COMM_BYTES = 15
 """The kernel cuts the names of processes here."""
 
@@ -56,8 +58,8 @@ class ShellState:
 
 def family(agent_pid: int) -> dict[int, Process]:
     """All living descendants of the agent, by pid."""
-    everyone = _from_proc() if sys.platform == "linux" else _from_ps()
-    return descendants(agent_pid, everyone)
+    candidates = _from_proc(agent_pid) if sys.platform == "linux" else _from_ps()
+    return descendants(agent_pid, candidates)
 
 
 def threads(pid: int) -> list[tuple[str, ...]]:
@@ -152,16 +154,32 @@ def parse_stat(stat: bytes) -> Process:
     )
 
 
-def _from_proc() -> list[Process]:
-    processes = []
+def _from_proc(root: int) -> list[Process]:
+    """The dead and living descendants of `root`. Of all other processes of the machine no more is read than whose
+    children they are: this is most of what an agent computes."""
+    children: dict[int, list[bytes]] = {}
     for entry in os.listdir("/proc"):  # noqa: PTH208 -- a thousand Path objects a second would be felt
         if entry.isdigit():
             try:
-                with open(f"/proc/{entry}/stat", "rb", buffering=0) as file:  # noqa: PTH123 -- likewise
-                    processes.append(parse_stat(file.read()))
+                file = os.open(f"/proc/{entry}/stat", os.O_RDONLY)
+                try:
+                    stat = os.read(file, _STAT_BYTES)
+                finally:
+                    os.close(file)
             except OSError:
                 continue  # It ended meanwhile.
-    return processes
+            children.setdefault(_parent(stat), []).append(stat)
+    found: list[Process] = []
+    parents = [root]
+    for parent in parents:
+        born = [parse_stat(stat) for stat in children.get(parent, ())]
+        found += born
+        parents += [process.pid for process in born]
+    return found
+
+
+def _parent(stat: bytes) -> int:
+    return int(stat[stat.rindex(b")") + len(b") S ") :].split(b" ", 1)[0])
 
 
 def _from_ps() -> list[Process]:
