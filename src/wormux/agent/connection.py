@@ -16,7 +16,7 @@ from wormux.agent.loop import EVENT_READ, EVENT_WRITE, Loop
 from wormux.limits import LINK_NOTES_BYTES, LINK_OUTPUT_BYTES
 from wormux.protocol.agent_link import HEADER, FrameReader, Kind, Message, encode
 
-_RECEIVE_BYTES = 256 * 1024
+_RECEIVE_BYTES = 64 * 1024
 
 
 class Connection:
@@ -46,9 +46,11 @@ class Connection:
         self._notes: deque[tuple[int, bytes]] = deque()
         self._notes_bytes = 0
         self._head = b""
-        """What is left of a note, or of the header of an OUTPUT frame."""
+        """What is left of the notes under way that go first, and of the header of the OUTPUT frame behind them."""
         self._frame_end = 0
         """The OUTPUT frame under way ends before this position."""
+        self._tail = b""
+        """What is left of the notes that go behind it."""
         self._ends_when_sent = False
         self._is_blocked = False
         """The socket took no more when it was tried last."""
@@ -86,7 +88,9 @@ class Connection:
         """Something waits for the socket."""
         if self.closed or self._is_deaf:
             return False
-        return bool(self._head or self._notes or (self._log and self.sent < self._log.end))
+        return bool(
+            self._head or self._tail or self._notes or (self._log and self.sent < self._log.end)
+        )  # fmt: skip
 
     def flush(self) -> None:
         """Send as much as the socket takes."""
@@ -96,10 +100,8 @@ class Connection:
         try:
             while not self._is_deaf and self._next_frame():
                 parts = self._log.parts(self.sent, self._frame_end) if self._log else []
-                count = self._socket.sendmsg([self._head, *parts])
-                of_head = min(count, len(self._head))
-                self._head = self._head[of_head:]
-                self.sent += count - of_head
+                count = self._socket.sendmsg([self._head, *parts, self._tail])
+                self._took(count)
         except BlockingIOError:
             blocked = True
         except OSError:
@@ -133,24 +135,39 @@ class Connection:
             self._notes.clear()
             self._on_closed(self, broken)
 
+    def _took(self, count: int) -> None:
+        """The socket has taken so many bytes of the frames under way."""
+        of_head = min(count, len(self._head))
+        self._head = self._head[of_head:]
+        count -= of_head
+        of_output = min(count, self._frame_end - self.sent)
+        self.sent += of_output
+        self._tail = self._tail[count - of_output :]
+
     def _next_frame(self) -> bool:
-        """Is there a frame to go on with?"""
-        if self._head or self.sent < self._frame_end:
+        """Is there a frame to go on with? As many as may be sent at once are taken together."""
+        if self._head or self.sent < self._frame_end or self._tail:
             return True
-        if self._notes and self._notes[0][0] <= self.sent:
-            _, self._head = self._notes.popleft()
-            self._notes_bytes -= len(self._head)
-            return True
-        if self._log is None:
-            return False
-        stop = min(self._log.end, self.sent + LINK_OUTPUT_BYTES)
-        if self._notes:
-            stop = min(stop, self._notes[0][0])
-        if stop <= self.sent:
-            return False
-        self._head = HEADER.pack(Kind.OUTPUT, stop - self.sent)
-        self._frame_end = stop
-        return True
+        self._head = self._notes_before(self.sent)
+        if self._log is not None:
+            stop = min(self._log.end, self.sent + LINK_OUTPUT_BYTES)
+            if self._notes:
+                stop = min(stop, self._notes[0][0])
+            if stop > self.sent:
+                self._head += HEADER.pack(Kind.OUTPUT, stop - self.sent)
+                self._frame_end = stop
+                self._tail = self._notes_before(stop)
+        return bool(self._head)
+
+    def _notes_before(self, position: int) -> bytes:
+        """Those that are due once all output before `position` is sent; they are under way now."""
+        due: list[bytes] = []
+        count = 0
+        while self._notes and self._notes[0][0] <= position and count < LINK_OUTPUT_BYTES:
+            due.append(self._notes.popleft()[1])
+            count += len(due[-1])
+        self._notes_bytes -= count
+        return b"".join(due)
 
     def _watch(self) -> None:
         events = EVENT_WRITE if self._is_blocked else 0

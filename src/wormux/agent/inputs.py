@@ -80,6 +80,11 @@ class Inputs:
             self.unwritten -= count
             self._note(client_id, position + count)
 
+    @property
+    def has_news(self) -> bool:
+        """Something was written that `news` has not told."""
+        return bool(self._news)
+
     def news(self) -> dict[str, int]:
         """Client id to the position up to which its input was written, for those that came further since."""
         news, self._news = self._news, {}

@@ -23,6 +23,7 @@ from wormux.limits import (
     AGENT_DRAIN_BYTES,
     AGENT_UNSAVED_BYTES,
     BUSY_POLL_S,
+    INPUT_ACK_WITHIN_S,
     LINK_OUTPUT_BYTES,
     LINK_UNSENT_BYTES,
     READY_LOOK_EVERY_S,
@@ -320,6 +321,8 @@ class Terminal:
         if not self._is_ready and any(self._mark.found(part) for part in log.parts(log.end - count, log.end)):
             self._become_ready()
         if self.connection is not None:
+            if self._inputs.has_news:
+                self._note_acks()
             self.connection.flush()
         self._on_activity()
 
@@ -335,7 +338,7 @@ class Terminal:
         self.pump()
 
     def _write(self) -> None:
-        """Hand over as much input as the terminal takes, and acknowledge it."""
+        """Hand over as much input as the terminal takes. It is acknowledged with its echo, or soon without."""
         inputs = self._inputs
         while (head := inputs.head) is not None:
             try:
@@ -346,11 +349,20 @@ class Terminal:
                 self._on_hung_up()
                 break
             inputs.wrote(count)
-        news = inputs.news()
-        if self.connection is not None and news:
-            for client_id, position in news.items():
-                self.connection.note(InputAck(client_id, position))
+        if inputs.has_news and "ack" not in self._timers:
+            self._after("ack", INPUT_ACK_WITHIN_S, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        self._note_acks()
+        if self.connection is not None:
             self.connection.flush()
+
+    def _note_acks(self) -> None:
+        """Acknowledge what was written since, with the frame that is about to be sent anyway."""
+        self._cancel("ack")
+        for client_id, position in self._inputs.news().items():
+            if self.connection is not None:
+                self.connection.note(InputAck(client_id, position))
 
     # --- Is it ready? ------------------------------------------------------------------------------------
 
