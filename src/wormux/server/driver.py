@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
@@ -78,6 +78,7 @@ from wormux.sandbox.port import (
 )
 from wormux.screen.port import Deliver, Screens
 from wormux.server.journal import Journal
+from wormux.server.moments import Moments
 from wormux.server.telemetry import log_bug
 from wormux.store.port import Store
 
@@ -156,6 +157,7 @@ class Driver:
         self._journal = journal
         self._counts = journal.counts
         self._loop = asyncio.get_running_loop()
+        self._moments = Moments()
         self._inputs: deque[Input] = deque()
         self._running = False
         self._closed = False
@@ -180,7 +182,7 @@ class Driver:
         """Let the hub say what it wants first. Raises what the hub raises."""
         self._running = True
         try:
-            self._carry_out_all(self._hub.start(self._moment()))
+            self._carry_out_all(self._hub.start(self._moments.now()))
         finally:
             self._running = False
         self._work()
@@ -251,14 +253,6 @@ class Driver:
 
     # --- Steps -------------------------------------------------------------------------------------------------
 
-    def _moment(self) -> Moment:
-        return Moment(
-            mono_s=time.monotonic(),
-            wall_ms=time.time_ns() // 1_000_000,
-            utc_offset_s=time.localtime().tm_gmtoff,
-            entropy=int.from_bytes(os.urandom(8)),
-        )
-
     def _work(self) -> None:
         self._running = True
         try:
@@ -274,7 +268,7 @@ class Driver:
         self._counts.hub_steps += 1
         self._journal.took(event)
         try:
-            effects = self._hub.step(self._moment(), event)
+            effects = self._hub.step(self._moments.now(), event)
         except Exception as error:
             self._hub_failed(event, error)
         else:
@@ -371,7 +365,9 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_fires_s = at_s
-        self._timer = self._loop.call_later(max(0.0, at_s - time.monotonic()), self._timer_fired)
+        # uvloop rounds to milliseconds: a delay that is rounded down would come too early, again and again.
+        delay_s = math.ceil(max(0.0, at_s - time.monotonic()) * 1000) / 1000
+        self._timer = self._loop.call_later(delay_s, self._timer_fired)
 
     def _timer_fired(self) -> None:
         self._timer = None
