@@ -97,7 +97,8 @@ class SimPty:
         self.unread_at_end = False
         """Its shell ended without having read all its input."""
         self._sizes = [SizeMark(request.position, request.cols, request.rows)]
-        self._taken: dict[str, int] = {}
+        self.taken: dict[str, int] = {}
+        """How far each client's input was taken."""
         self._written: dict[str, int] = {}
         self._waiting: deque[Written | Answer] = deque()
         self._on_written = on_written
@@ -144,7 +145,7 @@ class SimPty:
         before = max(0, sum(mark.position <= position for mark in self._sizes) - 1)
         in_force, *later = self._sizes[before:]
         peer.say(
-            Opened(1000, position, self.end, self.ready, dict(self._taken), (in_force,), self.answered)
+            Opened(1000, position, self.end, self.ready, dict(self.taken), (in_force,), self.answered)
         )  # fmt: skip
         if self.running is not None and self.lives:
             peer.say(Foreground(self.running, False, "/work"))
@@ -175,10 +176,10 @@ class SimPty:
         """Input came over the link: what was taken before is left out."""
         if not self.lives:
             return
-        known = self._taken.get(message.client_id, 0)
+        known = self.taken.get(message.client_id, 0)
         data = message.data[max(0, known - message.position) :]
         end = max(known, message.position + len(message.data))
-        self._taken[message.client_id] = end
+        self.taken[message.client_id] = end
         self._written.setdefault(message.client_id, end - len(data))
         if data:
             self._waiting.append(Written(message.client_id, end - len(data), data))
@@ -269,6 +270,8 @@ class SimAgent:
         self.refuse_opens: str | None = None
         """Every new terminal is refused with this reason."""
         self.stopped = False
+        self.frozen = False
+        """Nothing happens in the sandbox until it is started or found."""
         self.parted = False
         """The network lets nothing through, in either direction."""
         self._controls: list[SandboxPeer] = []

@@ -44,6 +44,8 @@ class Handed:
     """Which terminal it was."""
     server: int
     """Which server was there."""
+    is_forgotten: Callable[[], bool] = lambda: False
+    """That server is gone, and the terminal's agent was not heard since: nobody can know of it."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class SimInput:
     @property
     def unwanted(self) -> bool:
         """The server has something that the person asked to drop, and may not have written it yet."""
-        return bool(self._open()) and any(piece.unwanted for piece in self._sent)
+        return bool(self._open()) and any(piece.unwanted and piece.end > self.acked for piece in self._sent)
 
     def type(self, data: bytes) -> None:
         """It waits until `send`."""
@@ -165,7 +167,7 @@ class SimInput:
             NAMED_ONCE.expect(apart, f"{named} after {other}")
         if named.reason not in _PERHAPS_WRITTEN:
             for handed in self.handed:
-                apart = handed.end <= named.start or named.end <= handed.start
+                apart = handed.end <= named.start or named.end <= handed.start or handed.is_forgotten()
                 NOT_BOTH.expect(apart, f"{named} after {handed}")
         self.named.append(named)
         data = bytes(self._bytes[named.start : named.end]) if named.start >= self.acked else None
@@ -232,7 +234,8 @@ class SimInput:
         start, unwanted = position, bytearray()
         kept, again = deque[_Sent](), list[tuple[bytes, float]]()
         for piece in self._sent:
-            kept.append(replace(piece, end=min(piece.end, position)))
+            if (kept[-1].end if kept else self.acked) < position:
+                kept.append(replace(piece, end=min(piece.end, position)))
             if piece.end <= position:
                 continue
             data = self._unnamed(start, piece.end)

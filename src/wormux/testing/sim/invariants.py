@@ -215,12 +215,12 @@ def same_state(world: HubWorld) -> str | None:
 @_invariant(WHEN_QUIET, "alive", "What is connected lives, where the network lets that be known.")
 def alive(world: HubWorld) -> str | None:
     for pane in world.hub.world.panes.values():
-        agent = world.machine.agents.get(world.sandbox_of(pane.id))
-        if pane.connected and agent is not None and not agent.parted:
-            link = world.server.terminals.get((pane.id, pane.generation))
-            held = pane.screen is not None and pane.screen.held
-            if link is None or link.pty is None or not (link.pty.lives or held):
-                return f"{pane.id} has no shell."
+        link = world.server.terminals.get((pane.id, pane.generation))
+        held = pane.screen is not None and pane.screen.held
+        unknown = held or (link is not None and link.agent.parted)
+        lives = link is not None and link.pty is not None and link.pty.lives
+        if pane.connected and not lives and not unknown:
+            return f"{pane.id} has no shell."
     return None
 
 

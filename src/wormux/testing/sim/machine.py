@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from wormux.errors import SandboxError
 from wormux.ids import PaneId, SandboxId
+from wormux.records import Snapshot
 from wormux.testing.sim.agent import SimAgent, SimPty, Written
 
 
@@ -28,6 +29,11 @@ class SimMachine:
         """How long a start takes."""
         self.finds_frozen = False
         """Whether terminals live on is known only when their sandbox is started."""
+        self.unstored_terminals: set[SandboxId] = set()
+        self.unstored_input: set[SandboxId] = set()
+        """Sandboxes that have terminals, or input, of which the store does not know since its server was killed. A new
+        server that cannot ask them tells clients that this input never arrived, and cannot take that back later. So
+        here such a sandbox can be asked."""
         self._on_opened = on_opened
         self._on_written = on_written
 
@@ -39,13 +45,35 @@ class SimMachine:
         if agent is None:
             agent = self.agents[sandbox_id] = SimAgent(self._opened, self._on_written)
             self.starts[sandbox_id] = self.starts.get(sandbox_id, 0) + 1
+        agent.frozen = False
         return agent
 
     def find(self, sandbox_id: SandboxId) -> SimAgent | None:
         """Raises `SandboxError`."""
-        if self.refuse_finds is not None:
+        if self.refuse_finds is not None and sandbox_id not in self.unstored_terminals:
             raise SandboxError(self.refuse_finds)
-        return self.awake(sandbox_id)
+        agent = self.awake(sandbox_id)
+        if agent is not None:
+            agent.frozen = False
+        return agent
+
+    def note_unstored(self, store: Snapshot) -> None:
+        """The server is about to be gone; this is all that it leaves."""
+        keys = {client.id: client.key for client in store.clients}
+        generations = {pane.id: pane.generation for pane in store.panes}
+        inputs = {(entry.pane_id, keys.get(entry.client_id)): entry.position for entry in store.inputs}
+        for sandbox_id, agent in self.agents.items():
+            for pty in agent.terminals.values():
+                pane_id = PaneId(pty.pane_id)
+                if generations.get(pane_id, pty.generation) < pty.generation:
+                    self.unstored_terminals.add(sandbox_id)
+                if any(inputs.get((pane_id, key), 0) < position for key, position in pty.taken.items()):
+                    self.unstored_input.add(sandbox_id)
+
+    def heard(self, sandbox_id: SandboxId) -> None:
+        """A server has asked the sandbox what it has."""
+        self.unstored_terminals.discard(sandbox_id)
+        self.unstored_input.discard(sandbox_id)
 
     def awake(self, sandbox_id: SandboxId) -> SimAgent | None:
         """The agent, if the sandbox runs."""

@@ -224,7 +224,7 @@ class SimServer:
                 case e.WakeSandbox():
                     agent = machine.start(sandbox_id)
                 case e.FindSandbox():
-                    if machine.finds_frozen:
+                    if machine.finds_frozen and self._may_be_frozen(sandbox_id):
                         self._answered(effect)
                         self.step(i.SandboxInput(sandbox_id, i.SandboxFrozen()))
                         return
@@ -236,6 +236,8 @@ class SimServer:
             self._answered(effect)
             self.step(i.SandboxInput(sandbox_id, i.SandboxFailed(str(error))))
             return
+        if sandbox_id in machine.unstored_terminals:
+            self.part(sandbox_id, parted=False)
         if agent is not None and agent.parted:
             self._answered(effect)
             self.step(i.SandboxInput(sandbox_id, i.SandboxFailed("The agent does not answer.")))
@@ -248,6 +250,13 @@ class SimServer:
             self.step(i.SandboxInput(sandbox_id, i.SandboxDestroyed()))
         else:
             self.step(i.SandboxInput(sandbox_id, i.SandboxMissing()))
+
+    def _may_be_frozen(self, sandbox_id: SandboxId) -> bool:
+        """No terminal of the sandbox is linked, which would tell that it runs."""
+        machine = self._around.machine
+        agent = machine.agents.get(sandbox_id)
+        linked = any(link.agent is agent for link in self.terminals.values())
+        return not linked and sandbox_id not in machine.unstored_input | machine.unstored_terminals
 
     def _link(self, sandbox_id: SandboxId, agent: SimAgent, effect: e.Effect) -> None:
         """The control link; the hub hears of it when its first word is delivered."""
@@ -262,6 +271,7 @@ class SimServer:
             if older is not None:
                 older.done()
             self._answered(effect)
+            self._around.machine.heard(sandbox_id)
             self.step(i.SandboxInput(sandbox_id, i.SandboxAwake(welcome)))
 
         link.post_first(linked)
@@ -288,6 +298,7 @@ class SimServer:
 
     def _freeze(self, link: ControlLink) -> None:
         """Everything in the sandbox stands still, and its links are let go of."""
+        link.agent.frozen = True
         for key, terminal in list(self.terminals.items()):
             if terminal.agent is link.agent:
                 del self.terminals[key]

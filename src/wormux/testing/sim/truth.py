@@ -136,7 +136,12 @@ class SimTruth:
         if stream is None:
             return  # of a client that left before the first of it was written
         end = written.position + len(written.data)
-        handed = Handed(written.position, end, id(pty), self.server)
+        server = self.server
+
+        def is_forgotten() -> bool:
+            return self.server > server and (pty.died or pty.stopped_unheard)
+
+        handed = Handed(written.position, end, id(pty), server, is_forgotten)
         may_repeat = all(
             other.server != self.server and other.terminal != id(pty)
             for other in stream.handed

@@ -36,7 +36,7 @@ from wormux.testing.sim.client import SimClient, TapKind
 from wormux.testing.sim.input import SimInput
 from wormux.testing.sim.lanes import Lane, Lanes
 from wormux.testing.sim.machine import SimMachine
-from wormux.testing.sim.server import SimServer
+from wormux.testing.sim.server import USER, SimServer
 from wormux.testing.sim.socket import SimSocket
 from wormux.testing.sim.truth import SimTruth
 
@@ -268,6 +268,7 @@ class HubWorld:
         ptys = [pty for ptys in self.machine.ptys.values() for pty in ptys]
         self.truth.server_died(self.hub, self.clients, ptys)
         self.up = False
+        self.machine.note_unstored(self.store.load(USER))
         self.server.kill()
         for client in self.clients:
             client.cut()

@@ -71,9 +71,9 @@ class Stage:
         return _at(client.panes, index) if client.attached else None
 
     def pty(self, index: int) -> SimPty | None:
-        """A living one."""
-        machine = self.world.machine
-        return _at([pty for ptys in machine.ptys.values() for pty in ptys if pty.lives], index)
+        """A living one, in a sandbox that is not frozen."""
+        running = [agent for agent in self.world.machine.agents.values() if not agent.frozen]
+        return _at([pty for agent in running for pty in agent.terminals.values() if pty.lives], index)
 
     def agent(self, index: int) -> SimAgent | None:
         return _at(list(self.world.machine.agents.values()), index)
