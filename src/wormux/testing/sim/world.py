@@ -30,6 +30,7 @@ from wormux.hub.inputs import FrameReceived, Input, InputUncertain, Moment, Serv
 from wormux.hub.settings import HubSettings
 from wormux.ids import ConnectionId, PaneId, SandboxId
 from wormux.protocol.messages import InputDiscarded
+from wormux.records import Snapshot
 from wormux.store.memory import MemoryStore
 from wormux.testing.sim.agent import SimAgent, SimPty, Written
 from wormux.testing.sim.client import SimClient, TapKind
@@ -268,10 +269,16 @@ class HubWorld:
         ptys = [pty for ptys in self.machine.ptys.values() for pty in ptys]
         self.truth.server_died(self.hub, self.clients, ptys)
         self.up = False
-        self.machine.note_unstored(self.store.load(USER))
+        self.machine.note_unstored(self._stored())
         self.server.kill()
         for client in self.clients:
             client.cut()
+
+    def _stored(self) -> Snapshot:
+        failure, self.store.failure = self.store.failure, None
+        snapshot = self.store.load(USER)
+        self.store.failure = failure
+        return snapshot
 
     def stop_server(self) -> None:
         """It says goodbye and saves everything first."""
