@@ -24,6 +24,14 @@ interface Flying extends Piece {
   readonly position: number;
 }
 
+/** Several times what the server remembers to say again. */
+const NAMED_RANGES = 64;
+
+interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
 export class InputStream {
   /** Position of the next byte to be sent. */
   #sent = 0;
@@ -33,8 +41,8 @@ export class InputStream {
   #proven = 0;
   /** Whether one has come since the last `resume`. */
   #ackedSince = false;
-  /** Named so far, so that a notice that is said again is not shown again. */
-  #namedTo = 0;
+  /** The last that were named, in any order: a notice that is said again after a cut is not shown again. */
+  #named: readonly Range[] = [];
   /** The position of the last `resume`. */
   #taken = 0;
   /** In order, with gaps where bytes were named as discarded. */
@@ -133,13 +141,13 @@ export class InputStream {
    * Null for a notice that was taken before.
    */
   named(from: number, to: number): { data: Uint8Array | null; bytes: number } | null {
-    const start = Math.max(from, this.#namedTo);
-    if (to <= start) return null;
-    this.#namedTo = to;
-    const taken = this.#settle(start, to);
+    const news = this.#named.reduce(without, [{ from, to }]);
+    const bytes = news.reduce((sum, range) => sum + range.to - range.from, 0);
+    if (bytes <= 0) return null;
+    this.#named = [...this.#named, ...news].slice(-NAMED_RANGES);
+    const taken = news.flatMap((range) => this.#take(range.from, range.to));
     if (this.#acked !== null && from <= this.#acked) this.#acked = Math.max(this.#acked, to);
-    const bytes = to - start;
-    return { bytes, data: taken !== null && taken.length === bytes ? taken : null };
+    return { bytes, data: total(taken) === bytes ? join(taken) : null };
   }
 
   /** The connection is gone; nothing is sent until the server has said where to go on. */
@@ -162,7 +170,7 @@ export class InputStream {
     this.#taken = position;
     this.#acked ??= position;
     this.#ackedSince = false;
-    this.#namedTo = Math.min(this.#namedTo, position);
+    this.#named = this.#named.filter((range) => range.from < position);
     this.#ready = true;
   }
 
@@ -182,7 +190,7 @@ export class InputStream {
     this.#taken = 0;
     this.#acked = 0;
     this.#proven = 0;
-    this.#namedTo = 0;
+    this.#named = [];
     this.#ready = true;
     return uncertain;
   }
@@ -216,13 +224,17 @@ export class InputStream {
 
   /** Takes what was sent from `from` to `to` out and gives it, or null if there is nothing. */
   #settle(from: number, to: number): Uint8Array | null {
+    const settled = this.#take(from, to);
+    return settled.length === 0 ? null : join(settled);
+  }
+
+  #take(from: number, to: number): readonly Flying[] {
     const [before, rest] = splitFlying(this.#flying, from);
-    const [settled, after] = splitFlying(rest, to);
-    if (settled.length === 0) return null;
+    const [taken, after] = splitFlying(rest, to);
     this.#flying = [...before, ...after];
-    this.#flyingBytes -= total(settled);
-    this.#forget(settled);
-    return join(settled);
+    this.#flyingBytes -= total(taken);
+    this.#forget(taken);
+    return taken;
   }
 
   #dropWaiting(unwanted: (piece: Piece) => boolean): Uint8Array | null {
@@ -240,6 +252,15 @@ export class InputStream {
       if (typed.left === 0) this.#keys -= 1;
     }
   }
+}
+
+/** What of `ranges` is not in `known`. */
+function without(ranges: readonly Range[], known: Range): Range[] {
+  const parts = ranges.flatMap(({ from, to }) => [
+    { from, to: Math.min(to, known.from) },
+    { from: Math.max(from, known.to), to },
+  ]);
+  return parts.filter(({ from, to }) => from < to);
 }
 
 /** The first `count` bytes, and the rest if there is one. */
