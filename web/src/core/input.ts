@@ -115,7 +115,10 @@ export class Input {
       const pane = this.#ensure(id);
       const position = positions?.[id];
       if (position === undefined) this.#restart(id, pane);
-      else if (position !== null) this.#resume(id, pane, position);
+      else if (position !== null) {
+        this.#resume(id, pane, position);
+        this.#insist(id, pane);
+      }
     }
     this.#sendAll();
   }
@@ -133,8 +136,10 @@ export class Input {
   acked(id: PaneId, position: number): boolean {
     const pane = this.#find(id);
     if (pane === undefined) return true;
-    if (!pane.stream.ready && this.#open && this.#panes.has(id)) this.#resume(id, pane, position);
+    const wasAsked = !pane.stream.ready && this.#open && this.#panes.has(id);
+    if (wasAsked) this.#resume(id, pane, position);
     const possible = pane.stream.ack(position);
+    if (wasAsked) this.#insist(id, pane);
     this.port.changed(id);
     if (possible) this.#sendAll();
     return possible;
@@ -182,8 +187,12 @@ export class Input {
     if (position < pane.stream.proven) this.#restart(id, pane);
     pane.stream.resume(position);
     this.#dropped(id, pane, pane.stream.dropUnwanted(), "asked");
-    if (pane.stream.sentUnwanted) this.port.askDiscard(id);
     this.#dropOld(id, pane);
+  }
+
+  /** What the person dropped before the cut is still to be dropped, if the server has it. */
+  #insist(id: PaneId, pane: PaneInput): void {
+    if (pane.stream.sentUnwanted) this.port.askDiscard(id);
   }
 
   /** A number for a stream that the server does not know; what it may have had of an earlier one is not sent twice. */
