@@ -7,7 +7,7 @@ SECONDS ?= 60
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help setup serve test bench fuzz format lock clean page check-python check-page
+.PHONY: help setup serve test bench fuzz load format lock clean page check-python check-page
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ check-page: page
 
 bench: setup .venv/.bench ## run the benchmarks
 	$(BIN)/python -m bench $(ARGS)
+
+load: setup ## put servers under load, see whether anything grows; ARGS="--seconds 600"
+	$(BIN)/python -m wormux.testing.load $(ARGS)
 
 fuzz: setup .venv/.fuzz ## throw hostile bytes at one part: TARGET=hub SECONDS=60
 	$(BIN)/python -m fuzz $(TARGET) --seconds $(SECONDS) $(ARGS)
