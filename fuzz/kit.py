@@ -10,11 +10,14 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 SECRET = b"kanarie7"
@@ -68,6 +71,16 @@ def need(condition: object, rule: str) -> None:
     """Raises `Finding` with the rule that was broken."""
     if not condition:
         raise Finding(rule)
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """An empty directory, in memory where that can be had: targets do nothing else as often as writing files."""
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(
+        prefix="wormux-fuzz-", dir=shared if os.access(shared, os.W_OK) else None
+    ) as name:
+        yield Path(name)
 
 
 @contextlib.contextmanager

@@ -14,9 +14,22 @@ from fuzz.targets import (
     screens,
     server_link,
     snapshots,
+    store,
 )
 
 TARGETS: dict[str, Target] = {
     module.TARGET.name: module.TARGET
-    for module in (agent, agent_hub, config, files, hub, links, messages, screens, server_link, snapshots)
+    for module in (
+        agent,
+        agent_hub,
+        config,
+        files,
+        hub,
+        links,
+        messages,
+        screens,
+        server_link,
+        snapshots,
+        store,
+    )
 }

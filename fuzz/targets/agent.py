@@ -8,12 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from unittest.mock import patch
 
-from fuzz.kit import SECRET, Target, joined, need, pieces
+from fuzz.kit import SECRET, Target, joined, need, pieces, scratch
 from fuzz.targets.links import MESSAGES
 from wormux.agent import ending, lookout, spawn
 from wormux.agent.agent import Agent, Options
@@ -162,8 +161,8 @@ def _check_connection(connection: Connection) -> None:
 
 @contextlib.contextmanager
 def _world() -> Iterator[_World]:
-    with tempfile.TemporaryDirectory(prefix="wormux-fuzz-") as name:
-        world = _World(Path(name))
+    with scratch() as place:
+        world = _World(place)
         nobody = (
             patch.object(lookout, "family", lambda _pid: {}),
             patch.object(ending, "family", lambda _pid: {}),
@@ -284,5 +283,5 @@ TARGET = Target(
         b'"generation":2',
         b'"pane_id":"p2"',
     ),
-    examples=120,
+    examples=60,
 )

@@ -315,5 +315,5 @@ TARGET = Target(
         b"\\n",
         b"\\u001b",
     ),
-    examples=80,
+    examples=50,
 )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 
-from fuzz.kit import SECRET, Target, joined, need, pieces
+from fuzz.kit import SECRET, Target, joined, need, pieces, scratch
 from wormux.config import SETTINGS, load
 from wormux.errors import SetupError
 
@@ -32,8 +30,7 @@ FILE, ENVIRONMENT, OPTION, TOKEN_FILE = range(4)
 
 def run(data: bytes) -> None:
     """The first byte of a piece says where its rest stands; with the environment and options, the next one which."""
-    with tempfile.TemporaryDirectory(prefix="wormux-fuzz-") as name:
-        place = Path(name)
+    with scratch() as place:
         options: dict[str, object] = {}
         environ: dict[str, str] = {}
         for piece in pieces(data):
@@ -86,4 +83,5 @@ TARGET = Target(
         b"1e999",
         b"1979-05-27",
     ),
+    examples=60,
 )

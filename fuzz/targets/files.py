@@ -10,11 +10,10 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from fuzz.kit import SECRET, Target, joined, need, pieces
+from fuzz.kit import SECRET, Target, joined, need, pieces, scratch
 from wormux.agent.integration import restoring
 from wormux.agent.keepsake import ENV_EXCLUDE, Blocks, Keepsake, Kept
 from wormux.agent.loop import Loop
@@ -136,9 +135,9 @@ _READERS: tuple[Callable[[bytes, Path], None], ...] = (_lock, _token, _logins, _
 
 def run(data: bytes) -> None:
     """The first byte of a piece says which file its rest is."""
-    with tempfile.TemporaryDirectory(prefix="wormux-fuzz-") as name:
+    with scratch() as place:
         for piece in pieces(data)[:4]:
-            _READERS[piece[0] % len(_READERS)](piece[1:], Path(name))
+            _READERS[piece[0] % len(_READERS)](piece[1:], place)
 
 
 def seeds() -> Iterable[bytes]:
@@ -171,4 +170,5 @@ TARGET = Target(
         b"1e999",
         b"NaN",
     ),
+    examples=50,
 )

@@ -302,9 +302,9 @@ def seeds() -> Iterable[bytes]:
         _piece(FLOOD, b"\xff" + json.dumps(_SAID[-1]).encode()),
     )
     yield joined(
-        _piece(FLOOD, b"\x40" + json.dumps(_SAID[1]).encode()),
+        _piece(FLOOD, b"\x0e" + json.dumps(_SAID[1]).encode()),
         wait,
-        _piece(FLOOD, b"\x40" + json.dumps(_SAID[12]).encode()),
+        _piece(FLOOD, b"\x10" + json.dumps(_SAID[12]).encode()),
     )
     yield joined(
         _piece(FRAME),
@@ -336,5 +336,5 @@ TARGET = Target(
         b"null",
         b"-1",
     ),
-    examples=80,
+    examples=40,
 )

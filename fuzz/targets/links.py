@@ -192,4 +192,5 @@ TARGET = Target(
         b"9223372036854775808",
         b"NaN",
     ),
+    examples=60,
 )

@@ -247,5 +247,5 @@ TARGET = Target(
         b"\x9b",
         b"\xf0\x9f\x91\xa9\xe2\x80\x8d",
     ),
-    examples=50,
+    examples=25,
 )

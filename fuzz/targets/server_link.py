@@ -238,5 +238,5 @@ TARGET = Target(
     run,
     seeds,
     words=tuple(bytes((kind, 0, 0, 0)) for kind in link.Kind),
-    examples=150,
+    examples=80,
 )

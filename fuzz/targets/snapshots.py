@@ -94,4 +94,5 @@ TARGET = Target(
     run,
     seeds,
     words=(b"GHOSTSNP\1\0", b"WXLG\1", b"\xff\xff\xff\xff"),
+    examples=60,
 )
