@@ -120,7 +120,7 @@ class Hub:
         return any(pane.checkpoint_wanted is not None for pane in self._world.panes.values())
 
     def start(self, moment: i.Moment) -> list[Effect]:
-        """The first step: take up what the store holds, and finish what was pending."""
+        """The first step: take up what the store holds, and finish what was pending. Raises `StoreRefused`."""
         world = self._world
         world.begin(moment)
         self._announcer.begin()

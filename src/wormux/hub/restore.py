@@ -8,6 +8,7 @@ from wormux.hub.lifecycle import PanePhase, SandboxPhase
 from wormux.hub.log import OutputLog
 from wormux.hub.pane import InputStream, Pane
 from wormux.hub.session import Client, Session, Tab
+from wormux.hub.soundness import check
 from wormux.hub.timers import Wait
 from wormux.hub.world import World
 from wormux.ids import SessionId
@@ -25,7 +26,8 @@ _PHASES = {
 
 
 def restore(world: World, snapshot: Snapshot) -> None:
-    """Fill the empty tables of `world`."""
+    """Fill the empty tables of `world`. Raises `StoreRefused` for what no hub has saved."""
+    check(snapshot)
     for record in snapshot.sessions:
         session = Session(
             id=record.id,

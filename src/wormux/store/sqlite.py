@@ -261,7 +261,7 @@ def _sentences() -> Iterator[None]:
         raise StoreError(_sentence(error)) from error
     except (OverflowError, UnicodeEncodeError) as error:
         raise StoreError("The change holds a value that cannot be stored.") from error
-    except (ValueError, zlib.error) as error:
+    except (ValueError, TypeError, RecursionError, zlib.error) as error:
         raise StoreError("The store's file is damaged.") from error
 
 
