@@ -2,12 +2,14 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Files of tests that run side by side. Their order is kept, so that browsers, whose event loop stays, come last.
+JOBS ?= 2
 TARGET ?=
 SECONDS ?= 60
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help setup serve test bench fuzz load format lock clean page check-python check-page
+.PHONY: help setup serve test bench bench-peers fuzz load format lock clean page check-python check-page
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -20,7 +22,7 @@ serve: setup ## serve; options by ARGS="--port 0"
 test: setup ## check everything and run all tests; options for pytest by ARGS="-k name"
 	@scripts/ensure_programs
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-python check-page
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check-python: .venv/.ready
 	$(BIN)/ruff format --check
@@ -33,8 +35,11 @@ check-page: page
 	$(BIN)/python -m wormux.protocol.schema --check web/src/protocol/wire.ts
 	$(BIN)/python scripts/width_table.py --check
 
-bench: setup .venv/.bench ## run the benchmarks
+bench: setup ## run the benchmarks
 	$(BIN)/python -m bench $(ARGS)
+
+bench-peers: setup .venv-peers/.ready bench/peers/node_modules/.ready ## measure other terminal servers beside ours
+	$(BIN)/python -m bench.peers $(ARGS)
 
 load: setup ## put servers under load, see whether anything grows; ARGS="--seconds 600"
 	$(BIN)/python -m wormux.testing.load $(ARGS)
@@ -55,7 +60,7 @@ lock: ## choose the newest allowed packages and pin them
 	$(PYTHON) scripts/lock.py
 
 clean: ## remove what was set up and built
-	rm -rf .venv web/node_modules src/wormux/server/page dist
+	rm -rf .venv .venv-peers web/node_modules bench/peers/node_modules src/wormux/server/page dist
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 .venv/bin/python:
@@ -68,9 +73,16 @@ clean: ## remove what was set up and built
 	$(PIP) --no-build-isolation --editable '.[dev]'
 	@touch $@
 
-.venv/.bench: .venv/.ready
-	$(PIP) --no-build-isolation --editable '.[bench]'
+# What Wormux is measured against stands apart. Where a part cannot be installed, the table says so.
+.venv-peers/.ready: bench/peers/requirements.txt bench/peers/constraints.txt
+	$(PYTHON) -m venv --clear .venv-peers
+	-.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet \
+		--constraint bench/peers/constraints.txt --requirement bench/peers/requirements.txt
 	@touch $@
+
+bench/peers/node_modules/.ready: bench/peers/package-lock.json
+	-cd bench/peers && npm ci --no-audit --no-fund --loglevel=error
+	@mkdir -p $(@D) && touch $@
 
 .venv/.fuzz: .venv/.ready
 	$(PIP) --no-build-isolation --editable '.[fuzz]'
