@@ -18,7 +18,7 @@ from pathlib import Path
 from . import house
 from .plan import KINDS, LONGEST_S, MOST_AT_ONCE
 from .programs import MOST_CLIENTS
-from .run import ChaosFailed, Options, Report, Run
+from .run import RECOVERS_WITHIN_S, ChaosFailed, Options, Report, Run
 
 
 def main() -> int:
@@ -26,7 +26,7 @@ def main() -> int:
     options = _options()
     if house.is_housed():
         return house.live(lambda: _carry_out(options, why_not=None))
-    why_not = house.why_none()
+    why_not = "none are wanted" if options.plain else house.why_none()
     if why_not is None:
         house.enter([sys.executable, "-m", "tests.chaos", *_arguments(options)])
     return _carry_out(options, why_not=why_not)
@@ -38,7 +38,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, help="what is drawn is drawn from it (default: any)")
     parser.add_argument("--seconds", type=float, default=300.0, help="how long there are storms (300)")
-    parser.add_argument("--storms", type=int, help="no more than so many")
+    parser.add_argument("--once", action="store_true", help="instead until every kind of fault has come")
     parser.add_argument("--sessions", type=int, default=2)
     parser.add_argument("--panes", type=int, default=3, help="of each session (3)")
     parser.add_argument("--clients", type=int, default=3, help=f"at most {MOST_CLIENTS} (3)")
@@ -51,6 +51,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--at-once", type=int, default=MOST_AT_ONCE, help=f"faults in a storm ({MOST_AT_ONCE})"
     )
+    parser.add_argument(
+        "--within",
+        type=float,
+        default=RECOVERS_WITHIN_S,
+        help=f"seconds after a storm, in which all is well again ({RECOVERS_WITHIN_S:g})",
+    )
+    parser.add_argument("--keep", action="store_true", help="keep logs and story, whatever comes of it")
+    parser.add_argument("--plain", action="store_true", help="without namespaces, as where none can be made")
     options = parser.parse_args()
     if options.seed is None:
         options.seed = secrets.randbelow(10**6)
@@ -61,8 +69,12 @@ def _options() -> argparse.Namespace:
 
 def _arguments(options: argparse.Namespace) -> list[str]:
     """The same again, with the seed that was drawn."""
-    given = {name.replace("_", "-"): value for name, value in vars(options).items() if value is not None}
-    return [text for name, value in given.items() for text in (f"--{name}", str(value))]
+    given = {f"--{name.replace('_', '-')}": value for name, value in vars(options).items()}
+    arguments = [name for name, value in given.items() if value is True]
+    for name, value in given.items():
+        if value is not None and not isinstance(value, bool):
+            arguments += [name, str(value)]
+    return arguments
 
 
 def _carry_out(options: argparse.Namespace, why_not: str | None) -> int:
@@ -78,13 +90,14 @@ def _carry_out(options: argparse.Namespace, why_not: str | None) -> int:
         Options(
             seed=options.seed,
             seconds=options.seconds,
-            storms=options.storms,
+            once=options.once,
             sessions=options.sessions,
             panes=options.panes,
             clients=options.clients,
             rate=options.rate,
             longest_s=options.longest,
             at_once=options.at_once,
+            recovers_within_s=options.within,
         ),
         folder,
         report,
@@ -93,15 +106,23 @@ def _carry_out(options: argparse.Namespace, why_not: str | None) -> int:
     try:
         asyncio.run(run.carry_out())
     except Exception as error:
-        (folder / "story").write_text("\n".join(report.log))
+        _write_story(folder, report)
         print("\n".join(line for line in report.log if "storm" in line))
         if not isinstance(error, ChaosFailed):
             traceback.print_exc()
         print(f"FAILED with seed {options.seed}; everything is kept in {folder}.\n{error}", flush=True)
         return 1
     _print(report, run, why_not)
-    shutil.rmtree(folder)
+    if options.keep:
+        _write_story(folder, report)
+        print(f"Everything is kept in {folder}.")
+    else:
+        shutil.rmtree(folder)
     return 0
+
+
+def _write_story(folder: Path, report: Report) -> None:
+    (folder / "story").write_text("\n".join(report.log))
 
 
 def _print(report: Report, run: Run, why_not: str | None) -> None:
@@ -115,7 +136,8 @@ def _print(report: Report, run: Run, why_not: str | None) -> None:
         print("  For a full disk, no file of the server could get larger than a page.")
     for name, value in report.facts.items():
         print(f"  {name}: {value}")
-    print(f"  slowest recovery: {max(report.recoveries_s):.2f} s of {len(report.recoveries_s)}")
+    took_s, after = max(report.recoveries)
+    print(f"  slowest of {len(report.recoveries)} recoveries: {took_s:.2f} s after {after}")
     print("Every byte is where it belongs.", flush=True)
 
 

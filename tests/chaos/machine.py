@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from wormux.sandbox.processes import descendants, start_time
+from wormux.sandbox.processes import descendants, parent, start_time, state
 from wormux.testing.errors import TooLate
 from wormux.testing.fault_link import FaultLink
 from wormux.testing.server_process import AgentProcess, Process, ServerEnded, ServerProcess, wait_until
@@ -144,6 +144,14 @@ class Machine:
     def everybody(self) -> list[Process]:
         """The server, its workers, agents and what runs in sandboxes."""
         return [*self.servers(), *self.below_server(), *self.agents(), *self.shells()]
+
+    def describe(self) -> list[str]:
+        """Everybody, with what they do, for the story of a failure."""
+        return [
+            f"process {one.pid}, child of {parent(one.pid)}, {state(one.pid)}: "
+            + b" ".join(_command(one.pid)).decode(errors="replace")
+            for one in self.everybody()
+        ]
 
     def servers(self) -> list[Process]:
         return _processes([self.server.pid]) if self.server.is_running else []

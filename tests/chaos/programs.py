@@ -41,7 +41,7 @@ tty.setraw(0)
 write(b"\x1b]133;B\x07scribe %09d\r\n" % pid)
 number, wrote_at_s, writes = 0, time.monotonic(), True
 while True:
-    if select.select([0], [], [], 0.05 if writes else None)[0]:
+    if select.select([0], [], [], 0.1 if writes else None)[0]:
         data = os.read(0, 65536)
         typed.write(data)
         if b"\x04" in data and writes:

@@ -98,19 +98,19 @@ class User:
             return True
         pane, chance = self._dice.choice(self.panes), self._dice.random()
         stream = self.client.inputs.get(pane)
-        if chance < 0.9:
+        if chance < 0.96:
             if stream is None or stream.end - stream.acked < UNACKED_BYTES:
                 few = self._dice.random() < 0.95
                 await self._type(pane, self._dice.randint(1, FEW_GROUPS if few else MANY_GROUPS))
-        elif chance < 0.96:
+        elif chance < 0.975:
             cols, rows = self._dice.randint(20, 120), self._dice.randint(5, 50)
             await self.client.send("pane_resize", pane_id=pane, cols=cols, rows=rows)
         elif chance < 0.98:
             await self.client.send("pane_redraw", pane_id=pane, lines=self._dice.randrange(2000))
-        elif chance < 0.99:
+        elif chance < 0.984:
             await self.client.close()
             return False
-        elif chance < 0.995:
+        elif chance < 0.987:
             return False
         return True
 
