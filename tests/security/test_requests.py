@@ -255,6 +255,10 @@ async def test_strangers_take_no_place_of_those_who_are_let_in(
     reader, writer = await asyncio.open_connection("127.0.0.1", world.config.port)
     writer.write(head("/ws", f"Host: {host_of(world)}", *UPGRADE, BEARER))
     await world.hub.got(ClientConnected)
+    async with idle_connections(world.config.port, 1) as (quiet,):
+        for _ in range(8):  # what is over counts no more
+            assert (await get(world, "/healthz")).status == 200
+        assert not quiet.at_eof()
     async with idle_connections(world.config.port, 10) as readers:
         for each in readers[:6]:
             await ended(each)

@@ -92,6 +92,8 @@ async def test_a_handshake_that_is_under_way_is_not_let_in(own: World) -> None:
     accepted = asyncio.Event()
 
     async def receive() -> Message:
+        if said:
+            await asyncio.Event().wait()  # the page says nothing more
         return {"type": "websocket.connect"}
 
     async def send(message: Message) -> None:

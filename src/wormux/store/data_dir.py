@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from wormux.errors import SetupError
@@ -21,5 +22,10 @@ def prepare_data_dir(path: Path) -> Path:
         raise SetupError(f"The data directory {path} cannot be written. Choose another --data-dir.")
     if path.stat().st_uid != os.getuid():
         raise SetupError(f"The data directory {path} belongs to someone else. Choose another --data-dir.")
+    if path.stat().st_mode & stat.S_IWOTH and any(path.iterdir()):
+        raise SetupError(
+            f"Everybody can write to the data directory {path}, and could have put files there: look at what it holds, "
+            "then run `chmod 700` on it, or choose another --data-dir."
+        )
     path.chmod(0o700)
     return path
