@@ -6,10 +6,11 @@ ARGS ?=
 JOBS ?= 2
 TARGET ?=
 SECONDS ?= 60
+SEED ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help setup serve test bench bench-peers fuzz load format lock clean page check-python check-page
+.PHONY: help setup serve test bench bench-peers chaos fuzz load format lock clean page check-python check-page
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +44,9 @@ bench-peers: setup .venv-peers/.ready bench/peers/node_modules/.ready ## measure
 
 load: setup ## put servers under load, see whether anything grows; ARGS="--seconds 600"
 	$(BIN)/python -m wormux.testing.load $(ARGS)
+
+chaos: setup ## break a real server in every way, compare every byte: SECONDS=300 SEED=7
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 fuzz: setup .venv/.fuzz ## throw hostile bytes at one part: TARGET=hub SECONDS=60
 	$(BIN)/python -m fuzz $(TARGET) --seconds $(SECONDS) $(ARGS)

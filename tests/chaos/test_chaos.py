@@ -47,7 +47,7 @@ def test_a_failure_names_its_seed_and_its_faults_and_keeps_everything() -> None:
     assert found is not None, failed.stdout + failed.stderr
     folder = Path(found[1])
     assert "0 s after the start: " in failed.stdout
-    assert "client 0" in (folder / "story").read_text()
+    assert "wormux.screen.worker" in (folder / "story").read_text()
     assert "Serving." in (folder / "logs" / "server.stderr").read_text()
     assert list((folder / "scribes").glob("*/written"))
     shutil.rmtree(folder)
