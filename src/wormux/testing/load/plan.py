@@ -18,8 +18,10 @@ FILL_BYTES = AGENT_LOG_BYTES + 512 * KIB
 """Written by a pane until all that is kept of it is as large as it gets, so that nothing grows by being used first.
 Some 30,000 lines: more than an emulator keeps as well."""
 FLOOD_BYTES = 4 * MIB
-WARM_UP_ROUNDS = 1
-LEAST_ROUNDS = 1
+WARM_UP_ROUNDS = 3
+"""By then the heaps have been as large as the load makes them (measured: a server's rises by 2 % in each of the first
+three rounds and stays), so that what grows later is kept by somebody."""
+LEAST_ROUNDS = 3
 """Beside the warm-up, however little time there is."""
 IDLE_SHARE, IDLE_MOST_S = 0.06, 15.0
 """Of the run's time: how long everything is watched doing nothing, and typing."""
@@ -68,6 +70,15 @@ class Plan:
     def panes_of(self) -> list[int]:
         """How many each server has."""
         return _spread(self.panes, self.servers)
+
+    @property
+    def warm_up_rounds(self) -> int:
+        return WARM_UP_ROUNDS if self.seconds >= SHORT_S else 1
+
+    @property
+    def least_rounds(self) -> int:
+        """The warm-up included."""
+        return WARM_UP_ROUNDS + LEAST_ROUNDS if self.seconds >= SHORT_S else 2
 
     @property
     def lines(self) -> int:

@@ -17,7 +17,7 @@ from wormux.limits import KIB, MIB
 from wormux.testing.load.echo import EchoProbe
 from wormux.testing.load.growth import Bound, Judgement, judge
 from wormux.testing.load.meter import KINDS, Usage, size_bytes
-from wormux.testing.load.plan import KEYS_A_SECOND, LEAST_ROUNDS, WARM_UP_ROUNDS, Plan
+from wormux.testing.load.plan import KEYS_A_SECOND, Plan
 from wormux.testing.load.site import LoadFailed, Site
 from wormux.testing.load.work import play_round
 from wormux.testing.server_process import ServerProcess
@@ -164,14 +164,14 @@ async def _rounds(plan: Plan, sites: list[Site], probes: list[EchoProbe], result
     load_s, cpu_s = 0.0, dict.fromkeys(KINDS, 0.0)
     before = _counted(sites)
     deadline_s = time.monotonic() + plan.seconds
-    while results.rounds < WARM_UP_ROUNDS + LEAST_ROUNDS or time.monotonic() < deadline_s:
+    while results.rounds < plan.least_rounds or time.monotonic() < deadline_s:
         async with _measured(sites) as window:
             await _echo(probes, _all(sites, play_round), results.echo_load_s)
         await _all(sites, Site.quiet)
         results.rounds += 1
         load_s += window().seconds
         cpu_s = {kind: seconds + window().cpu_s[kind] for kind, seconds in cpu_s.items()}
-        if results.rounds >= WARM_UP_ROUNDS:
+        if results.rounds >= plan.warm_up_rounds:
             quiet.append(await _settled(plan, sites, quiet))
         memory = sum(usage.memory_kib for usage in _usage(sites).values()) / KIB
         results.lags = {bound: count - lags[bound] for bound, count in (await _lags(sites, results)).items()}
