@@ -10,7 +10,8 @@ import { Outbox } from "./outbox";
 import { Output } from "./output";
 import { OutputStream } from "./output-stream";
 import { SimEnvironment } from "./testing/environment";
-import { play, type Trace, TraceFailed } from "./testing/trace";
+import { play, TraceFailed } from "./testing/trace";
+import type { Trace } from "./testing/trace-format";
 
 const TABLE = Object.values(
   import.meta.glob<Trace[]>("../../../tests/traces/*.json", { eager: true, import: "default" }),

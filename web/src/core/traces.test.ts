@@ -1,11 +1,17 @@
 /** The core keeps every rule in the table of traces, and what simulated stories recorded. */
 
 import { describe, expect, test } from "vitest";
-import { play, type Trace } from "./testing/trace";
+import { play } from "./testing/trace";
+import type { Trace } from "./testing/trace-format";
 
 const TABLE = Object.values(
   import.meta.glob<Trace[]>("../../../tests/traces/*.json", { eager: true, import: "default" }),
 ).flat();
+
+/** A file of more traces, recorded from simulated stories by `tests/traces/test_recorded.py`. */
+const PATH: string | undefined = import.meta.env.VITE_RECORDED_TRACES;
+const RECORDED: readonly Trace[] =
+  PATH === undefined ? [] : JSON.parse((await import(/* @vite-ignore */ `${PATH}?raw`)).default);
 
 describe("the table of traces", () => {
   test.each(TABLE.map((trace) => [trace.name, trace] as const))("%s", (_, trace) => {
@@ -21,5 +27,11 @@ describe("the table of traces", () => {
     expect(() => play(unknown)).toThrow("nobody can play");
     const two: Trace = { name: "two", rule: "none", steps: [{ cut: true, open: {} }] };
     expect(() => play(two)).toThrow("nobody can play");
+  });
+});
+
+describe.runIf(PATH !== undefined)("recorded stories", () => {
+  test.each(RECORDED.map((trace) => [trace.name, trace] as const))("%s", (_, trace) => {
+    play(trace);
   });
 });

@@ -50,7 +50,7 @@ class Wire:
         """A new connection."""
         self.connect, self.greeted, self._owed = None, False, None
         self.outputs.clear()
-        self._channels.clear()
+        self._channels = {}
 
     def settled(self) -> None:
         """The client has had its turn."""

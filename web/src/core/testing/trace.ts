@@ -9,17 +9,20 @@ import { CONTROL_CHANNEL, type Layout } from "../../protocol/wire";
 import type { Core, Discarded, PaneId } from "../api";
 import { createCore } from "../core";
 import { SimEnvironment, type SimSocket } from "./environment";
-import { bytes, control, paneInfo, string, tabOf } from "./script";
+import { bytes, control, string } from "./script";
 import { RecordingSink } from "./sink";
+import {
+  type Announced,
+  Announcements,
+  confession,
+  type Data,
+  dataOf,
+  encode,
+  type SentRun,
+  type Trace,
+  type WantedInput,
+} from "./trace-format";
 import { type Fields, Wire } from "./trace-wire";
-
-declare const TextEncoder: new () => { encode(text: string): Uint8Array };
-
-export interface Trace {
-  readonly name: string;
-  readonly rule: string;
-  readonly steps: readonly Fields[];
-}
 
 export class TraceFailed extends Error {}
 
@@ -56,6 +59,7 @@ class Player {
   readonly #announcements = new Announcements();
   readonly #sinks = new Map<PaneId, { sink: RecordingSink; detach: () => void }>();
   readonly #discarded = new Map<PaneId, Discarded[]>();
+  readonly #everKnown = new Set<PaneId>();
   /** The one that is open, or was last. */
   #socket: SimSocket | null = null;
   #clientId: unknown = null;
@@ -201,6 +205,7 @@ class Player {
       this.#sinks.delete(id);
     }
     for (const id of ids) {
+      this.#everKnown.add(id);
       if (this.#sinks.has(id)) continue;
       const sink = new RecordingSink(this.#draws);
       this.#sinks.set(id, { sink, detach: this.#core.attach(id, sink) });
@@ -225,8 +230,7 @@ class Player {
 
   /** The page shows them until the person has seen them. */
   #confess(): void {
-    const ids = new Set([...this.#sinks.keys(), ...this.#discarded.keys(), ...this.#announcements.everKnown]);
-    for (const id of ids) {
+    for (const id of this.#everKnown) {
       const news = this.#core.pane(id).discarded;
       if (news.length === 0) continue;
       this.#discarded.set(id, [...(this.#discarded.get(id) ?? []), ...[...news].reverse()]);
@@ -293,7 +297,7 @@ class Player {
     const ids = this.#core.model().tabs.flatMap((tab) => leaves(tab.layout));
     const statuses = Object.fromEntries(ids.map((id) => [id, this.#core.pane(id).info?.status]));
     checkSame("panes", statuses, wanted);
-    for (const id of this.#isOpen() ? ids : [])
+    for (const id of this.#wire.greeted ? ids : [])
       check(this.#core.pane(id).connected === (statuses[id] === "connected"), `${id} is shown as connected`);
   }
 
@@ -303,85 +307,6 @@ class Player {
     check(this.#environment.timers === 0, "the client waits for something");
     check(this.#environment.sockets.length === before, "the client connects again");
   }
-}
-
-type Data = { readonly text?: string; readonly hex?: string; readonly times?: number };
-type SentRun = Data & { readonly from: number };
-type WantedDiscard = Data & { readonly reason: string; readonly bytes?: number };
-type WantedInput = { readonly unacked?: number; readonly discarded?: readonly WantedDiscard[] };
-type Announced = {
-  readonly rev: number;
-  readonly panes: Readonly<Record<PaneId, number | (Fields & { readonly channel: number })>>;
-  readonly input?: Readonly<Record<PaneId, number | null>> | null;
-};
-
-/** Spells out `state` and `update`: one session, and one tab for each pane. */
-class Announcements {
-  readonly everKnown = new Set<PaneId>();
-  /** The record of each pane, as it was last announced. */
-  #panes: Readonly<Record<PaneId, Fields>> = {};
-
-  state(value: Announced): Fields {
-    this.#panes = {};
-    const told = this.#told(value.panes);
-    const session = {
-      id: "s",
-      sandboxId: "x",
-      name: "main",
-      createdAt: 1,
-      provider: "local",
-      status: "awake",
-    };
-    const now = 1_700_000_000_000;
-    const { rev, input = null } = value;
-    return { ...told, type: "state", rev, now, sessions: [session], panes: this.#panes, input };
-  }
-
-  update(value: Announced): Fields {
-    const before = this.#panes;
-    const told = this.#told(value.panes);
-    const changed = Object.entries(this.#panes).filter(
-      ([id]) => typeof value.panes[id] === "object" || before[id] === undefined,
-    );
-    return { ...told, type: "layout_update", rev: value.rev, panes: Object.fromEntries(changed) };
-  }
-
-  #told(panes: Announced["panes"]): Fields {
-    const before = this.#panes;
-    const entries = Object.entries(panes).map(([id, said]) => {
-      const { channel, ...fields } = typeof said === "number" ? { channel: said } : said;
-      this.everKnown.add(id);
-      return { id, channel, info: { ...(before[id] ?? paneInfo()), ...fields } as Fields };
-    });
-    const each = <T>(value: (entry: (typeof entries)[number]) => T) =>
-      Object.fromEntries(entries.map((entry) => [entry.id, value(entry)]));
-    this.#panes = each(({ info }) => info);
-    const tabs = entries.map(({ id }) => tabOf(id));
-    const connected = each(({ info }) => info.status === "connected");
-    return { tabs, activeTab: tabs[0]?.id ?? null, channels: each(({ channel }) => channel), connected };
-  }
-}
-
-function encode(message: Fields): Uint8Array {
-  return encodeBytes(CONTROL_CHANNEL, new TextEncoder().encode(JSON.stringify(message)));
-}
-
-/** Bytes as a trace names them, one character each. */
-function dataOf(value: string | Data): string {
-  if (typeof value === "string") return dataOf({ text: value });
-  const pairs = value.hex?.match(/../g) ?? [];
-  const once =
-    value.text === undefined
-      ? pairs.map((pair) => String.fromCharCode(Number.parseInt(pair, 16))).join("")
-      : string(new TextEncoder().encode(value.text));
-  return once.repeat(value.times ?? 1);
-}
-
-/** `bytes` where the data need not be there any more. */
-function confession(value: WantedDiscard): unknown[] {
-  if (value.bytes !== undefined) return [value.bytes, value.reason, null];
-  const data = dataOf(value);
-  return [data.length, value.reason, data];
 }
 
 function leaves(layout: Layout): PaneId[] {
