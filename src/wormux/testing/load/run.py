@@ -199,9 +199,10 @@ async def _type(site: Site, seconds: float) -> None:
 
     async def one(number: int) -> None:
         client, pane = site.clients[number], panes[number % len(panes)]
-        for key in range(int(seconds * KEYS_A_SECOND)):
-            client.type(pane, (b"x", b"\x7f")[key % 2])
-            await asyncio.sleep(1 / KEYS_A_SECOND)
+        for _ in range(round(seconds * KEYS_A_SECOND / 2)):
+            for key in (b"x", b"\x7f"):  # The second takes the first back.
+                client.type(pane, key)
+                await asyncio.sleep(1 / KEYS_A_SECOND)
 
     await asyncio.gather(*map(one, range(len(site.clients))))
 
