@@ -89,6 +89,7 @@ class SimClient:
         self._around = around
         self._flow = flow
         self._refs = 0
+        self._reloaded = False
 
     # --- Connections -------------------------------------------------------------------------------------
 
@@ -143,6 +144,15 @@ class SimClient:
     def may_connect(self) -> bool:
         """Whose credentials were refused does not try again."""
         return self.code != CloseCode.NOT_AUTHENTICATED
+
+    def reload(self) -> None:
+        """The page is loaded anew: the same client, and all that it knows is its id."""
+        self.cut()
+        self.model = Model()
+        self.outputs.clear()
+        self.inputs.clear()
+        self.past_inputs.clear()
+        self._reloaded = True
 
     @property
     def attached(self) -> bool:
@@ -302,8 +312,10 @@ class SimClient:
         else:
             complete = positions.keys() == self.model.channels.keys()
             expect(complete, "`state.input` has an entry for every pane.")
+        reloaded, self._reloaded = self._reloaded, False
         for pane_id, position in positions.items():
             stream = self.input(pane_id)
+            stream.adopts = reloaded
             stream.cut()
             stream.reconnected(position)
             self._insist(pane_id, stream)

@@ -74,6 +74,8 @@ class SimInput:
     def __init__(self, now_s: Callable[[], float], *, ready: bool = True) -> None:
         self.acked = 0
         self.ready = ready
+        self.adopts = False
+        """Its numbers began before this client's memory: the server says where they are."""
         """The server has said where this stream goes on. Until then everything waits."""
         self.named: list[Named] = []
         self.handed: list[Handed] = []
@@ -229,6 +231,9 @@ class SimInput:
 
     def _go_on(self, position: int) -> None:
         """All before `position` is the server's: what of the rest is young enough waits to be sent again."""
+        if self.adopts:
+            self.adopts = False
+            self._bytes, self.acked = bytearray(position), position
         expect(position >= self.acked, "What was acknowledged stays taken.")
         expect(position <= self.sent, "The server took no more than was sent.")
         start, unwanted = position, bytearray()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from wormux.hub.lifecycle import PanePhase, SandboxPhase
 from wormux.limits import (
     CONNECTION_UNSENT_BYTES,
     CONNECTIONS,
@@ -20,6 +21,7 @@ from wormux.limits import (
     LOG_BYTES,
     LOG_SIZE_MARKS,
     PANES,
+    QUEUE_WAITS_S,
     SESSIONS,
     UNANSWERED_REQUESTS,
 )
@@ -96,8 +98,10 @@ def one_connection(world: HubWorld) -> str | None:
         return None
     seen = set[str]()
     for connection in world.hub.world.connections.values():
-        if connection.client_id is None or connection.closing:
+        if connection.closing or not (connection.client_id or connection.greeted):
             continue
+        if connection.client_id is None:
+            return f"{connection.id} was taken over, and is listened to."
         client = world.hub.world.clients.get(connection.client_id)
         if connection.client_id in seen or client is None or client.connection_id != connection.id:
             return f"{connection.client_id} has another connection than {connection.id}."
@@ -110,6 +114,12 @@ def revision(world: HubWorld) -> str | None:
     (server, before), rev = world.truth.rev, world.hub.world.rev
     world.truth.rev = world.truth.server, rev
     return f"It was {before} and is {rev}." if rev < before and server == world.truth.server else None
+
+
+@_invariant(AT_EVERY_STEP, "stored first", "A pane is there only once it is stored.")
+def stored_first(world: HubWorld) -> str | None:
+    missing = world.hub.world.panes.keys() - world.truth.stored
+    return f"{sorted(missing)} would be lost with the server." if missing else None
 
 
 @_invariant(AT_EVERY_STEP, "bounds", "What waits for clients, terminals and the store is bounded.")
@@ -244,6 +254,30 @@ def settled(world: HubWorld) -> str | None:
     return None
 
 
+@_invariant(WHEN_QUIET, "wished for", "A pane in which input waits is connected, or is being connected.")
+def wished_for(world: HubWorld) -> str | None:
+    for pane in world.hub.world.panes.values():
+        given_up = pane.phase == PanePhase.FAILED  # what waits there is named when its time is up
+        tries = pane.connected or pane.attempt is not None or pane.retry_at_s is not None or pane.closing
+        stopping = world.hub.world.sessions[pane.session_id].phase == SandboxPhase.STOPPING
+        if pane.queue and not (tries or stopping or given_up):
+            return f"{pane.id} is {pane.phase}."
+    return None
+
+
+@_invariant(
+    WHEN_QUIET,
+    "waits no longer",
+    "Input waits for a terminal no longer than it may, unless one is tried for.",
+)
+def waits_no_longer(world: HubWorld) -> str | None:
+    for pane in world.hub.world.panes.values():
+        since_s = min((piece.at_s for piece in pane.queue), default=world.now_s)
+        if world.now_s - since_s > QUEUE_WAITS_S + 1 and not (pane.connected or pane.attempt):
+            return f"{pane.id} has had some for {world.now_s - since_s:.0f} s."
+    return None
+
+
 @_invariant(WHEN_QUIET, "drawn", "What a client has drawn ends as the stream does, behind a redraw as well.")
 def drawn(world: HubWorld) -> str | None:
     for client in _listening(world):
@@ -301,8 +335,11 @@ def all_shown(world: HubWorld) -> str | None:
                 return (
                     f"{client.client_id} is at {output.position} of {pane.id}, which ends at {pane.log.end}."
                 )
-            if output.size != world.live(pane.id).size:
-                return f"{client.client_id} shows {pane.id} as {output.size}."
+            live = world.live(pane.id)
+            if not output.size == live.size == (pane.cols, pane.rows):
+                return (
+                    f"{client.client_id} shows {pane.id} as {output.size}, and its terminal has {live.size}."
+                )
     return None
 
 

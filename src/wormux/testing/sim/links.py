@@ -101,8 +101,7 @@ class TerminalLink:
         if dead:
             self._dead = True
             self._up.held = False
-        if not self.ended:
-            self._up.post(lambda: self._heard(TerminalLost(reason, dead)))
+        self._up.post(lambda: self._heard(TerminalLost(reason, dead)))
 
     # --- The agent's side --------------------------------------------------------------------------------
 

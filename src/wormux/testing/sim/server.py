@@ -49,6 +49,8 @@ class Surroundings(Protocol):
 
     def on_blown(self) -> None: ...
 
+    def on_saved(self, effect: e.Save) -> None: ...
+
 
 class SimServer:
     """One server process, from its start to its end."""
@@ -200,6 +202,7 @@ class SimServer:
         answer: i.Input = i.Saved(effect.save_id)
         try:
             self._around.store.apply(USER, effect.change)
+            self._around.on_saved(effect)
         except StoreError:
             answer = i.SaveFailed(effect.save_id)
         self._around.lanes.lane("stored").post(lambda: self.step(answer))

@@ -27,6 +27,7 @@ UNCERTAIN = rule(
     "Input is named as uncertain only where an agent died, or stopped out of reach, or a link cannot know; or where a "
     "shell ended that had not read what its agent had taken for a server that is gone.",
 )
+READY = rule("ready", "Nothing is typed into a shell that does not read yet.")
 NO_OLD_CONNECTION = rule("no old connection", "Nothing is sent on a connection that was given up.")
 
 _PAGE_BYTES = 1 << 16
@@ -66,6 +67,8 @@ class SimTruth:
         """Of every pane that was seen; a pane never changes its own."""
         self.rev = (1, 0)
         """Which server had which revision when that was last looked at."""
+        self.stored: set[PaneId] = set()
+        """Panes that the store ever had."""
         self._outputs: dict[tuple[PaneId, int], _Page] = {}
         """By pane and number of the page: what clients saw."""
         self._streams: dict[tuple[str, str], SimInput] = {}
@@ -132,6 +135,7 @@ class SimTruth:
 
     def written(self, pty: SimPty, written: Written) -> None:
         """A terminal was given input."""
+        READY.expect(pty.ready, f"{pty.pane_id} got {written.data!r}.")
         stream = self._streams.get((written.client_key, pty.pane_id))
         if stream is None:
             return  # of a client that left before the first of it was written

@@ -332,6 +332,9 @@ class HubWorld:
         elif isinstance(effect, e.SendFrame):
             self.truth.sent(effect, self.hub)
 
+    def on_saved(self, effect: e.Save) -> None:
+        self.truth.stored.update(pane.id for pane in effect.change.insert_panes)
+
     def on_blown(self) -> None:
         self.kill_server()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 from wormux.testing.simulate import mutations
@@ -13,18 +12,19 @@ from wormux.testing.simulate import mutations
 def main(arguments: list[str] | None = None) -> int:
     """Returns 1 if a rule was broken, or if a mutation was not found."""
     options = _parser().parse_args(arguments)
+    steps: int = options.steps
+    seeds: range | None = options.seeds
     if options.mutations:
-        return mutations.hunt_all(options.seeds, options.steps, jobs=options.jobs)
+        return mutations.hunt_all(seeds, steps, jobs=options.jobs)
     if options.mutation:
         mutations.install(options.mutation)
     from wormux.testing.simulate import commands  # not before: a mutation changes what is imported
 
     if options.story is not None:
         return commands.play_file(Path(options.story), trace=options.trace)
-    if options.seeds is None:
-        return commands.play_one(options.seed, options.steps, trace=options.trace)
-    began_s = time.perf_counter()
-    return commands.play_range(options.seeds, options.steps, jobs=options.jobs, began_s=began_s)
+    if seeds is None:
+        return commands.play_one(options.seed, steps, trace=options.trace)
+    return commands.play_range(seeds, steps, jobs=options.jobs)
 
 
 def _parser() -> argparse.ArgumentParser:

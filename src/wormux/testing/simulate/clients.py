@@ -97,6 +97,17 @@ def type_keys(stage: Stage, number: int, index: int, size: int) -> None:
         one.type(pane_id, (b"%d:%d " % (number, stage.next_count()) * size)[:size])
 
 
+@kind(0.3, number=client, index=index)
+def overrun(stage: Stage, number: int, index: int) -> None:
+    """A client types more than its window allows, and is closed for it."""
+    one = stage.clients[number]
+    pane_id = stage.known_pane(one, index)
+    if pane_id is not None and one.input(pane_id).unacked < 1000:
+        one.keeps_windows = False
+        one.type(pane_id, b"%d:%d " % (number, stage.next_count()) * (INPUT_PANE_BYTES // 4))
+        one.keeps_windows = True
+
+
 @kind(1.5, number=client, index=index)
 def wake(stage: Stage, number: int, index: int) -> None:
     stage.ask(number, "pane_wake", index)

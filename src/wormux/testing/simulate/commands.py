@@ -39,13 +39,14 @@ def play_file(file: Path, *, trace: bool) -> int:
     return 0 if outcome.failure is None else 1
 
 
-def play_range(seeds: range, steps: int, *, jobs: int | None, began_s: float) -> int:
+def play_range(seeds: range, steps: int, *, jobs: int | None) -> int:
     """Many stories; the first that fails is printed, as short as it can be made."""
 
     def progress(results: Results) -> None:
         if sys.stderr.isatty():
             print(f"\r{results.stories} of {len(seeds)} stories", end="", file=sys.stderr)
 
+    began_s = time.perf_counter()
     results = play_many(seeds, steps, jobs=jobs, progress=progress)
     took_s = time.perf_counter() - began_s
     print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wormux.hub.lifecycle import PanePhase
 from wormux.testing.sim.invariants import AT_REST, WHEN_QUIET, check
 from wormux.testing.sim.rules import rule
 from wormux.testing.simulate.stage import Stage
@@ -9,8 +10,12 @@ from wormux.testing.simulate.stage import Stage
 IDLE = rule("idle", "A hub at rest does next to nothing.")
 STORED = rule("stored", "At rest everything is stored.")
 RESTORED = rule("restored", "A restarted server has the same tabs, panes and channels.")
+COMES_BACK = rule(
+    "comes back", "A pane that lost its terminal gets one by itself, once nothing keeps it from that."
+)
 ARRIVES = rule("arrives", "What is typed when all faults have ended arrives, in every pane.")
 
+_ON_THEIR_WAY = (PanePhase.STARTING, PanePhase.WAKING, PanePhase.DISCONNECTED)
 _SETTLED_S = 45.0
 """Longer than any attempt waits for the next one, and than input waits for a terminal."""
 _STEPS_AT_REST = 20
@@ -36,6 +41,8 @@ def come_to_rest(stage: Stage) -> None:
         client.connect()
     world.advance(_SETTLED_S)
     be_quiet(stage)
+    for pane in world.hub.world.panes.values():
+        COMES_BACK.expect(pane.phase not in _ON_THEIR_WAY, f"{pane.id} is {pane.phase}: {pane.reason}")
     typist = stage.clients[0]
     for pane_id in typist.panes:
         typist.type(pane_id, b"!")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from random import Random
 from typing import Any
 
@@ -83,18 +84,20 @@ def draw_story(seed: int, steps: int) -> Story:
         for kind in KINDS.values()
     }
     events = [Event("begin", begin)]
+    possible = {up: _possible(weights, up=up) for up in (True, False)}
     up = True
     for _ in range(steps):
-        kind = _draw_kind(random, weights, up=up)
+        kinds, summed = possible[up]
+        kind = random.choices(kinds, cum_weights=summed)[0]
         events.append(Event(kind.name, {name: draw(random) for name, draw in kind.fields.items()}))
         if kind.name in ("end_server", "start_server"):
             up = kind.name == "start_server"
     return tuple(events)
 
 
-def _draw_kind(random: Random, weights: dict[str, float], *, up: bool) -> Kind:
-    """Of what may happen now. Without a server little does, so that it is soon started again."""
+def _possible(weights: dict[str, float], *, up: bool) -> tuple[list[Kind], list[float]]:
+    """What may happen with or without a server, and its weights, summed up. Without one little does, so that it is soon
+    started again."""
     wrong = "down" if up else "up"
     kinds = [kind for kind in KINDS.values() if kind.when != wrong]
-    chosen = [weights[kind.name] * (8.0 if kind.when == "down" else 1.0) for kind in kinds]
-    return random.choices(kinds, chosen)[0]
+    return kinds, list(accumulate(weights[kind.name] * (8 if kind.when == "down" else 1) for kind in kinds))
