@@ -1,5 +1,5 @@
 /**
- * A server that says anything: damaged messages and bytes, in thousands of seeded histories. The core never throws,
+ * A server that says anything: damaged messages and bytes, in hundreds of seeded histories. The core never throws,
  * what it believes keeps its form, and a server that keeps the rules again is understood.
  */
 
@@ -11,7 +11,7 @@ import { Random } from "./testing/random";
 import { bytes, control, paneInfo, replayOf, Script, stateOf, tabOf, updateOf } from "./testing/script";
 import { RecordingSink } from "./testing/sink";
 
-const HISTORIES = 1500;
+const HISTORIES = 200;
 const STATE = stateOf(["a", "b"], { input: { a: 0, b: null } });
 const LEAVES = [
   { type: "pane", paneId: "a" },
@@ -38,7 +38,7 @@ const SAID: readonly Record<string, unknown>[] = [
 ];
 const ODD: readonly unknown[] = [
   null, true, -1, 0, 1.5, 254, 255, 2 ** 53 - 1, 2 ** 53, 1e308, "", "a", "b", "__proto__", "constructor", "x".repeat(5000),
-  [], {}, [1], { a: 1 }, { type: "pane", paneId: "__proto__" }, undefined,
+  [], {}, [1], { a: 1 }, { type: "pane", paneId: "__proto__" },
 ]; // biome-ignore format: a list
 
 /** A copy with a few values exchanged, anywhere inside. */
@@ -59,16 +59,19 @@ function damaged(random: Random, value: unknown, odds: number): unknown {
 function frame(random: Random): Uint8Array {
   const kind = random.next();
   if (kind < 0.25) return encodeBytes(random.pick([0, 0, 1, 2, 254]), bytes("out\x1b[31mput\r\n"));
-  if (kind < 0.9) return control(damaged(random, random.pick(SAID), random.pick([0, 0, 0.01, 0.1])) as object as Record<string, unknown>);
+  if (kind < 0.9)
+    return control(
+      damaged(random, random.pick(SAID), random.pick([0, 0, 0.01, 0.1])) as object as Record<string, unknown>,
+    );
   const whole = control(random.pick(SAID));
-  for (let changes = random.below(4); changes >= 0; changes--) whole[random.below(whole.length)] = random.below(256);
+  for (let changes = random.below(4); changes >= 0; changes--)
+    whole[random.below(whole.length)] = random.below(256);
   return whole.subarray(0, random.chance(0.3) ? random.below(whole.length + 1) : whole.length);
 }
 
 /** Reads all that a page reads. */
 function look(script: Script, sinks: readonly RecordingSink[]): void {
-  const view = script.core.view();
-  expect(Array.isArray(view.tabs)).toBe(true);
+  expect(Array.isArray(script.core.model().tabs)).toBe(true);
   for (const id of ["a", "b", "__proto__"]) script.core.pane(id);
   for (const sink of sinks) expect(Array.isArray(sink.drawings)).toBe(true);
 }
@@ -92,13 +95,14 @@ test("whatever a server says, the core goes on", () => {
     script.cut();
     script.greet(stateOf(["z"], { rev: 2 ** 50 }));
     script.environment.advance(100);
-    const { view } = script.core;
-    expect(view.call(script.core).tabs.map((tab) => tab.id), `seed ${seed}`).toEqual(["tab-z"]);
+    const tabs = script.core.model().tabs.map((tab) => tab.id);
+    expect(tabs, `seed ${seed}`).toEqual(["tab-z"]);
   }
-});
+}, 60_000);
 
 test("layouts without end are unreadable", () => {
-  const level = '{"type":"split","orientation":"vertical","ratios":[1,1],"children":[{"type":"pane","paneId":"p"},';
+  const level =
+    '{"type":"split","orientation":"vertical","ratios":[1,1],"children":[{"type":"pane","paneId":"p"},';
   for (const depth of [10, 1000, Math.floor(FRAME_BYTES / (level.length + 3)) - 10]) {
     const layout = `${level.repeat(depth)}{"type":"pane","paneId":"p"}${"]}".repeat(depth)}`;
     const text = JSON.stringify({ ...STATE, tabs: [{ ...tabOf("a"), layout: "LAYOUT" }] });

@@ -105,16 +105,18 @@ function record(fields: Fields): Check {
   return (value) => isRecord(value) && wrongField(value, fields) === null;
 }
 
-const layout: Check = (value) => {
-  if (!isRecord(value)) return false;
+/** Splits inside each other are fewer than panes, and these than channels; the page walks layouts by recursion. */
+function isLayout(value: unknown, depth: number): boolean {
+  if (!isRecord(value) || depth >= CONTROL_CHANNEL) return false;
   if (value.type === "pane") return text(value.paneId);
   if (value.type !== "split" || !Array.isArray(value.children) || !Array.isArray(value.ratios)) return false;
   if (value.orientation !== "horizontal" && value.orientation !== "vertical") return false;
   const count = value.children.length;
-  return (
-    count >= 2 && value.ratios.length === count && value.ratios.every(time) && value.children.every(layout)
-  );
-};
+  const shares = value.ratios.length === count && value.ratios.every(time);
+  return count >= 2 && shares && value.children.every((child) => isLayout(child, depth + 1));
+}
+
+const layout: Check = (value) => isLayout(value, 0);
 
 const session = record({
   id: text,
