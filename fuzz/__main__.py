@@ -34,7 +34,7 @@ def main() -> None:
         return
     import atheris
 
-    with atheris.instrument_imports(include=["wormux"]):
+    with atheris.instrument_imports(include=["wormux"], exclude=["wormux.testing", "wormux.limits"]):
         targets = importlib.import_module("fuzz.targets").TARGETS
     if given.target not in targets:
         sys.exit(f"There is no target {given.target}; there are: {', '.join(targets)}.")
