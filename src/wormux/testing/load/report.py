@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from wormux.limits import KIB, MIB
+from wormux.limits import CONNECTION_UNSENT_BYTES, KIB, MIB
 from wormux.testing.load.meter import KINDS, Usage
 from wormux.testing.load.plan import KEYS_A_SECOND
 from wormux.testing.load.run import Results, Window
@@ -46,7 +46,8 @@ def _memory(results: Results) -> list[str]:
     panes, clients = plan.panes - plan.servers, plan.clients - plan.servers
     fresh = _per(results.fresh, results.bare, panes)
     full = _per(results.full, results.bare, panes)
-    client = max(_per(results.attached, results.full, clients)["server"], 1.0)
+    client = _per(results.attached, results.full, clients)["server"]
+    stalled = _GIB_IN_KIB * KIB / CONNECTION_UNSENT_BYTES
     bare = sum(usage.memory_kib for usage in results.bare.values()) / plan.servers / KIB
     return [
         "Memory (proportional set size, less that of servers with one pane and one client):",
@@ -55,7 +56,7 @@ def _memory(results: Results) -> list[str]:
         *_rows("  a pane that has written more than is kept", full),
         f"  a client, quiet (server alone)        {client:8.0f} KiB",
         f"  panes per GiB  {_GIB_IN_KIB / sum(fresh.values()):8.0f} fresh, {_GIB_IN_KIB / sum(full.values()):.0f} full",
-        f"  clients per GiB {_GIB_IN_KIB / client:7.0f}",
+        f"  clients per GiB {_how_many(client / _GIB_IN_KIB):>7} quiet, {stalled:.0f} that take nothing they are sent",
     ]
 
 
@@ -77,12 +78,12 @@ def _computing(results: Results) -> list[str]:
     a_client = _share(typing.cores - idle.cores, plan.clients - plan.servers)
     return [
         "Computing (servers, screens, agents and shells; seconds of it per second):",
-        f"  idle    {_cores(idle)}: {_per_core(a_pane)} idle panes per core, with all clients watching",
-        f"  typing  {_cores(typing)}: {_per_core(a_client)} clients per core that type",
+        f"  idle    {_cores(idle)}: {_how_many(a_pane)} idle panes per core, with all clients watching",
+        f"  typing  {_cores(typing)}: {_how_many(a_client)} clients per core that type",
         f"          {KEYS_A_SECOND:g} keys a second each while all others watch (what they add to idle)",
         (
-            f"  load    {_cores(load)}: {_per_core(_share(load.cores, plan.panes))} panes and"
-            f" {_per_core(_share(load.cores, plan.clients))} clients per core under this load"
+            f"  load    {_cores(load)}: {_how_many(_share(load.cores, plan.panes))} panes and"
+            f" {_how_many(_share(load.cores, plan.clients))} clients per core under this load"
         ),
     ]
 
@@ -91,7 +92,8 @@ def _share(cores: float, count: int) -> float:
     return cores / count
 
 
-def _per_core(share: float) -> str:
+def _how_many(share: float) -> str:
+    """Fit into one of what each takes `share` of."""
     return f"{1 / share:.0f}" if share > 0 else "any number of"
 
 
