@@ -106,6 +106,9 @@ class Player:
     def _do_cut(self, _: object) -> None:
         self._client.cut()
 
+    def _do_reload(self, _: object) -> None:
+        self._client.reload()
+
     def _do_close(self, code: int) -> None:
         socket = self._client.socket
         if socket is None:

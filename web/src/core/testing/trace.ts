@@ -54,7 +54,7 @@ type Verbs = Readonly<Record<string, (value: unknown) => void>>;
 
 class Player {
   readonly #environment = new SimEnvironment();
-  readonly #core: Core = createCore(this.#environment);
+  #core: Core = createCore(this.#environment);
   readonly #wire = new Wire();
   readonly #announcements = new Announcements();
   readonly #sinks = new Map<PaneId, { sink: RecordingSink; detach: () => void }>();
@@ -74,6 +74,7 @@ class Player {
     bytes: (value) => this.#bytes(value as Data & { channel: number }),
     nonsense: (value) => this.#nonsense(value as Data & { update?: Announced; say?: Fields }),
     cut: () => this.#end(1006),
+    reload: () => this.#reload(),
     close: (value) => this.#end(value as number),
     pass: (value) => this.#environment.advance(value as number),
     type: (value) => this.#type(value as Data & { pane: PaneId }),
@@ -182,6 +183,15 @@ class Player {
   #end(code: number): void {
     this.#wire.over();
     this.#socket?.end(code);
+  }
+
+  #reload(): void {
+    this.#wire.over();
+    this.#core.stop();
+    this.#keepSinks([]);
+    this.#discarded.clear();
+    this.#core = createCore(this.#environment);
+    this.#started = false;
   }
 
   #type(value: Data & { pane: PaneId }): void {
