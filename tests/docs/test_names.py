@@ -148,7 +148,7 @@ def test_metrics_are_there_and_told() -> None:
     assert told == there
     everywhere = {(page, name) for page, text in spans() for name in re.findall(r"\bwormux_[a-z_]+\b", text)}
     parts = {f"{name}{part}" for name in there for part in ("_bucket", "_sum", "_count", "_total")}
-    packages = {path.name for path in ROOT.glob("examples/*/src/*")}
+    packages = {path.stem for path in ROOT.glob("examples/*/src/*")}
     assert sorted((page, name) for page, name in everywhere if name not in there | parts | packages) == []
 
 
