@@ -10,12 +10,14 @@ from wormux.protocol.agent_link import (
     HEADER,
     Ended,
     Exit,
+    Freezable,
     Hello,
     Kind,
     Open,
     Opened,
     Refused,
     SizeMark,
+    Stopped,
     encode,
 )
 
@@ -69,7 +71,24 @@ AGENT_HUB = {
     ),
     "position that no store holds": joined(b"\0", b"\x0d" + HEADER.pack(Kind.OPENED, len(FAR)) + FAR, b"\4"),
 }
+CONTROL, PANE = b"\x0c", b"\x1c"
+SERVER_LINK = {
+    # A sandbox that has stopped stopped once more when a terminal of it was forgotten, or a freeze was through.
+    "stopped, then forgotten": joined(
+        b"\0",
+        PANE + encode(OPENED) + encode(Ended(Exit(0), 0, {})),
+        b"\x09",
+        b"\x16",
+        b"\x26",
+        CONTROL + encode(Stopped()),
+        b"\5",
+    ),
+    "stopped while it freezes": joined(
+        b"\0", b"\x0a", b"\x09", CONTROL + encode(Stopped()) + encode(Freezable())
+    ),
+}
 FOUND = {
+    "server_link": SERVER_LINK,
     "agent": AGENT,
     "agent_hub": AGENT_HUB,
     "config": CONFIG,

@@ -399,7 +399,7 @@ class ControlLink(Sandbox):
     def pane_done(self, pane: PaneLink) -> None:
         """A terminal's last event is on its way to its owner, or none is wanted."""
         self._panes.discard(pane)
-        if self._is_stopped and not self._panes:
+        if self._is_stopped and not self._panes and not self._over.is_set():
             self._set_deadline(0, self._all_stopped)
 
     def _received(self, message: Message) -> None:
