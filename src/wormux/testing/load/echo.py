@@ -15,13 +15,14 @@ import time
 import uvloop
 
 from wormux.errors import InternalError
-from wormux.testing.load.client import LoadClient
+from wormux.testing.errors import TooLate
+from wormux.testing.load.client import WITHIN_S, LoadClient
 
 PAUSE_S = 0.05
 """Between two keys: a fast typist, and 20 samples a second."""
 _KEYS = (b"x", b"\x7f")
 """The second takes the first back, so that the shell's line stays as it is."""
-_ANSWER_WITHIN_S = 60.0
+_ANSWER_WITHIN_S = 2 * WITHIN_S
 _LINE_BYTES = 16 * 1024 * 1024
 
 
@@ -69,8 +70,11 @@ class EchoProbe:
 
     async def _answer(self) -> list[float]:
         assert self._process.stdout is not None
-        async with asyncio.timeout(_ANSWER_WITHIN_S):
-            line = await self._process.stdout.readline()
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                line = await self._process.stdout.readline()
+        except TimeoutError:
+            raise TooLate(f"No echo was measured within {_ANSWER_WITHIN_S:g} s.") from None
         if not line:
             raise InternalError("The process that measures echo has ended; what it wrote to stderr says why.")
         answer: list[float] = json.loads(line)

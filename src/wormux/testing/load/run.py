@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,9 +122,8 @@ async def _run(plan: Plan, servers: list[ServerProcess], say: Say) -> Results:
             stack.callback(site.close)
         await _build(plan, sites, results, say)
         probes = [await _probe(stack, site) for site in sites]
-        async with asyncio.TaskGroup() as tasks:
-            for site, clients in zip(sites, plan.clients_of, strict=True):
-                tasks.create_task(site.attach(clients - 1))
+        attached = zip(sites, plan.clients_of, strict=True)
+        await _together(site.attach(clients - 1) for site, clients in attached)
         await _all(sites, Site.quiet)
         results.attached = _usage(sites)
         say(
@@ -135,7 +134,7 @@ async def _run(plan: Plan, servers: list[ServerProcess], say: Say) -> Results:
         results.idle = window()
         await _echo(probes, asyncio.sleep(plan.idle_s), results.echo_idle_s)
         async with _measured(sites) as window:
-            await asyncio.gather(*(_type(site, plan.idle_s) for site in sites))
+            await _all(sites, lambda site: _type(site, plan.idle_s))
         results.typing = window()
         await _rounds(plan, sites, probes, results, say)
     return results
@@ -146,9 +145,7 @@ async def _build(plan: Plan, sites: list[Site], results: Results, say: Say) -> N
     await _all(sites, Site.begin)
     await _all(sites, Site.quiet)
     results.bare = _usage(sites)
-    async with asyncio.TaskGroup() as tasks:
-        for site, panes in zip(sites, plan.panes_of, strict=True):
-            tasks.create_task(site.open_panes(panes))
+    await _together(site.open_panes(panes) for site, panes in zip(sites, plan.panes_of, strict=True))
     await _all(sites, Site.quiet)
     results.fresh = _usage(sites)
     say("All panes are open. Each writes until all that is kept of it is full.")
@@ -204,7 +201,7 @@ async def _type(site: Site, seconds: float) -> None:
                 client.type(pane, key)
                 await asyncio.sleep(1 / KEYS_A_SECOND)
 
-    await asyncio.gather(*map(one, range(len(site.clients))))
+    await _together(map(one, range(len(site.clients))))
 
 
 async def _probe(stack: AsyncExitStack, site: Site) -> EchoProbe:
@@ -214,11 +211,16 @@ async def _probe(stack: AsyncExitStack, site: Site) -> EchoProbe:
 
 
 async def _all(sites: list[Site], step: Callable[[Site], Coroutine[Any, Any, None]]) -> None:
-    """On all servers at once. The first failure ends the others and is raised as itself."""
+    """On all servers at once."""
+    await _together(map(step, sites))
+
+
+async def _together(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """All at once. The first failure ends the others and is raised as itself."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            for site in sites:
-                tasks.create_task(step(site))
+            for part in parts:
+                tasks.create_task(part)
     except* Exception as group:
         raise _first(group) from None
 

@@ -31,7 +31,7 @@ async def play_round(site: Site) -> None:
     rng.shuffle(panes)
     count = max(1, len(panes) // _SHARE)
     flooding, replaced, typed = panes[:count], panes[count : 2 * count], panes[2 * count :] or panes[:1]
-    clients = site.clients[1:] or site.clients
+    clients = site.clients[1:]  # The lead never leaves.
     movers = rng.sample(clients, -(-len(clients) // 2))
     stayers = [client for client in site.clients if client not in movers]
     async with asyncio.TaskGroup() as tasks:
