@@ -70,6 +70,8 @@ class AuditLog:
         """Lines that there was no room for, or that could not be written, and that nothing was said of."""
         self._failing = False
         self._closed = False
+        self._idle = False
+        """The thread has done all there was."""
         self._changed = threading.Condition()
         self._failed_since_s = float("-inf")
         self._failed = 0
@@ -133,7 +135,10 @@ class AuditLog:
         while True:
             with self._changed:
                 while not self._waiting and not self._closed:
+                    self._idle = True
+                    self._changed.notify_all()
                     self._changed.wait()
+                self._idle = False
                 lines, lost = list(self._waiting), self._lost
                 self._waiting.clear()
                 self._lost = 0
