@@ -14,6 +14,7 @@ from wormux.limits import (
     CONNECTION_UNSENT_BYTES,
     CONNECTIONS,
     DISCARD_NOTICES,
+    FLOW_WINDOW_BYTES,
     INFLIGHT_PANE_BYTES,
     INPUT_PANE_BYTES,
     KNOWN_CLIENTS,
@@ -156,6 +157,8 @@ def _over(world: HubWorld, pane: Pane) -> str | None:
         return f"a log of {pane.log.end - pane.log.start} bytes"
     if pane.inflight_bytes > INFLIGHT_PANE_BYTES + INPUT_PANE_BYTES:
         return f"{pane.inflight_bytes} bytes in flight"
+    if pane.inflight_bytes != sum(len(piece.data) for piece in pane.inflight if not piece.settled):
+        return f"{pane.inflight_bytes} bytes in flight, as it says"
     if pane.queued_bytes != sum(len(piece.data) for piece in pane.queue):
         return f"{pane.queued_bytes} bytes in its queue, as it says"
     if len(pane.log._sizes) > LOG_SIZE_MARKS + 1:
@@ -168,13 +171,21 @@ def _over(world: HubWorld, pane: Pane) -> str | None:
     return None
 
 
-@_invariant(AT_EVERY_STEP, "prefix", "No client has seen more of a pane's output than there is.")
+@_invariant(
+    AT_EVERY_STEP,
+    "prefix",
+    "No client is sent more of a pane's output than there is, or than its window allows.",
+)
 def prefix(world: HubWorld) -> str | None:
     if not world.up:
         return None
     for connection in world.hub.world.connections.values():
         for pane_id, view in connection.views.items():
             pane = world.hub.world.panes[pane_id]
+            if connection.flow and view.position - view.acked > FLOW_WINDOW_BYTES:
+                return (
+                    f"{connection.client_id} has not drawn {view.position - view.acked} bytes of {pane_id}."
+                )
             # A new server may have heard how far the agent is, and not have all of it yet.
             if view.started and view.position > max(pane.sendable_end, pane.coming_end):
                 return f"{connection.client_id} is at {view.position} of {pane_id}, which ends at {pane.log.end}."
@@ -278,6 +289,30 @@ def waits_no_longer(world: HubWorld) -> str | None:
     return None
 
 
+@_invariant(
+    WHEN_QUIET, "no orphans", "No terminal runs that belongs to no pane, in a sandbox that is linked."
+)
+def no_orphans(world: HubWorld) -> str | None:
+    """A pane that is closed while its sandbox is out of reach leaves its shell there until the sandbox is wanted
+    again: its welcome names the shell, and the hub ends it."""
+    for link in world.server.sandboxes.values():
+        for pane_id, pty in link.agent.terminals.items():
+            if pty.lives and pane_id not in world.hub.world.panes and not link.agent.parted:
+                return f"{pane_id} was closed."
+    return None
+
+
+@_invariant(WHEN_QUIET, "same size", "A terminal has the size of its pane.")
+def same_size(world: HubWorld) -> str | None:
+    for pane in world.hub.world.panes.values():
+        link = world.server.terminals.get((pane.id, pane.generation))
+        if link is None or link.pty is None or not link.pty.lives or link.agent.parted:
+            continue
+        if pane.connected and link.pty.size != (pane.cols, pane.rows):
+            return f"{pane.id} is {pane.cols} × {pane.rows}, and its terminal {link.pty.size}."
+    return None
+
+
 @_invariant(WHEN_QUIET, "drawn", "What a client has drawn ends as the stream does, behind a redraw as well.")
 def drawn(world: HubWorld) -> str | None:
     for client in _listening(world):
@@ -348,17 +383,6 @@ def all_answered(world: HubWorld) -> str | None:
     for connection in world.hub.world.connections.values():
         if connection.unanswered or connection.held or connection.reserved or connection.dirty:
             return f"{connection.client_id} waits for {connection.unanswered} answers, or an update."
-    return None
-
-
-@_invariant(AT_REST, "no orphans", "No terminal runs that belongs to no pane, in a sandbox that is linked.")
-def no_orphans(world: HubWorld) -> str | None:
-    """A pane that is closed while its sandbox is out of reach leaves its shell there until the sandbox is wanted
-    again: its welcome names the shell, and the hub ends it."""
-    for link in world.server.sandboxes.values():
-        for pane_id, pty in link.agent.terminals.items():
-            if pty.lives and pane_id not in world.hub.world.panes:
-                return f"{pane_id} was closed."
     return None
 
 

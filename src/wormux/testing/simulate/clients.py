@@ -86,6 +86,15 @@ def _nobody(_: object) -> None:
     """Listens no more."""
 
 
+@kind(1.5, number=client, draws=chance(0.5))
+def draw(stage: Stage, number: int, draws: bool) -> None:
+    """A client draws nothing of what comes, or all of it again."""
+    one = stage.clients[number]
+    one.acks_output = draws
+    if draws:
+        one.draw()
+
+
 # --- Typing --------------------------------------------------------------------------------------------
 
 

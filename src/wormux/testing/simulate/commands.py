@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from wormux.testing.simulate.many import Results, play_many
+from wormux.testing.simulate.many import Results, play_in, process_pool
 from wormux.testing.simulate.play import Outcome, play
 from wormux.testing.simulate.shrink import shrink
 from wormux.testing.simulate.story import Story, UnreadableStory, draw_story, read_story
@@ -47,7 +47,8 @@ def play_range(seeds: range, steps: int, *, jobs: int | None) -> int:
             print(f"\r{results.stories} of {len(seeds)} stories", end="", file=sys.stderr)
 
     began_s = time.perf_counter()
-    results = play_many(seeds, steps, jobs=jobs, progress=progress)
+    with process_pool(jobs) as pool:
+        results = play_in(pool, seeds, steps, progress=progress)
     took_s = time.perf_counter() - began_s
     print(
         f"{results.stories} stories of {steps} events, {results.hub_steps} steps of the hub, in {took_s:.1f} s: "

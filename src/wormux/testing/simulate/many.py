@@ -15,6 +15,8 @@ from wormux.testing.simulate.story import draw_story
 STEPS = 300
 _AT_ONCE = 8
 """Stories that a process plays before it reports: few enough to stop soon after a failure."""
+_WAITING = 2 * (os.cpu_count() or 1)
+"""So many pieces are given out: no process waits for the next."""
 
 
 @dataclass
@@ -46,27 +48,30 @@ def play_seeds(seeds: Sequence[int], steps: int = STEPS) -> Results:
     return results
 
 
-def play_many(
+def process_pool(jobs: int | None = None) -> ProcessPoolExecutor:
+    """As many processes as there are processors, or `jobs`."""
+    return ProcessPoolExecutor(jobs or len(os.sched_getaffinity(0)), get_context("spawn"), initializer=_begin)
+
+
+def play_in(
+    pool: ProcessPoolExecutor,
     seeds: Sequence[int],
     steps: int = STEPS,
     *,
-    jobs: int | None = None,
     failures: int = 1,
     progress: Callable[[Results], None] = lambda _: None,
 ) -> Results:
-    """In as many processes as there are processors, or `jobs`; stops soon after so many failures."""
+    """In the processes of `pool`; stops soon after so many failures."""
     results = Results()
     pieces = [seeds[at : at + _AT_ONCE] for at in range(0, len(seeds), _AT_ONCE)][::-1]
-    jobs = min(jobs or len(os.sched_getaffinity(0)), len(pieces))
-    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_begin) as pool:
-        running: set[Future[Results]] = set()
-        while running or (pieces and len(results.failures) < failures):
-            while pieces and len(running) < 2 * jobs and len(results.failures) < failures:
-                running.add(pool.submit(play_seeds, pieces.pop(), steps))
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                results.add(future.result())
-            progress(results)
+    running: set[Future[Results]] = set()
+    while running or (pieces and len(results.failures) < failures):
+        while pieces and len(running) < _WAITING and len(results.failures) < failures:
+            running.add(pool.submit(play_seeds, pieces.pop(), steps))
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            results.add(future.result())
+        progress(results)
     results.failures.sort(key=lambda failure: failure.seed)
     return results
 

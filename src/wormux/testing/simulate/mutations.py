@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
@@ -101,8 +101,9 @@ _ALL = (
         "taken input forgotten",
         "What an agent has of each client's input is not asked after a restart.",
         "typing",
-        "            if position is None:\n                continue\n            stream = pane.streams.setdefault(",
-        "            if position is not None:\n                continue\n            stream = pane.streams.setdefault(",
+        "            if stream.received < position:\n                stream.received = position\n"
+        "                self.taken(pane, client.id, position)\n",
+        "            if False:\n                pass\n",
     ),
     Mutation(
         "not asked",
@@ -340,21 +341,23 @@ def hunt(mutation: Mutation, seeds: Iterable[int], steps: int) -> Hunt:
 
 def hunt_many(
     mutations: Sequence[Mutation], seeds: range | None, steps: int, *, jobs: int | None = None
-) -> list[Hunt]:
-    """All of them, on all processors. Without `seeds`, each begins with its own."""
+) -> Iterator[Hunt]:
+    """All of them, on all processors, as they are done. Without `seeds`, each begins with its own."""
+
+    def one(mutation: Mutation) -> Hunt:
+        return hunt(mutation, seeds or range(mutation.seed, mutation.seed + SEEDS), steps)
+
     with ThreadPoolExecutor(jobs or len(os.sched_getaffinity(0))) as threads:
-        return list(
-            threads.map(
-                lambda one: hunt(one, seeds or range(one.seed, one.seed + SEEDS), steps), list(mutations)
-            )
-        )
+        yield from threads.map(one, mutations)
 
 
 def hunt_all(seeds: range | None, steps: int, *, jobs: int | None) -> int:
     """For the command line: returns 1 if any was not found."""
-    hunts = hunt_many(list(MUTATIONS.values()), seeds, steps, jobs=jobs)
-    for one in hunts:
-        print(f"{one.mutation.name}: {one.mutation.sentence}\n    {one.said} ({one.took_s:.1f} s)")
-    missed = [one.mutation.name for one in hunts if not one.found]
-    print(f"{len(hunts) - len(missed)} of {len(hunts)} mutations were found.")
+    missed = 0
+    for one in hunt_many(list(MUTATIONS.values()), seeds, steps, jobs=jobs):
+        missed += not one.found
+        print(
+            f"{one.mutation.name}: {one.mutation.sentence}\n    {one.said} ({one.took_s:.1f} s)", flush=True
+        )
+    print(f"{len(MUTATIONS) - missed} of {len(MUTATIONS)} mutations were found.")
     return 1 if missed else 0

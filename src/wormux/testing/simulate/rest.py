@@ -38,6 +38,7 @@ def come_to_rest(stage: Stage) -> None:
     _end_faults(stage)
     world = stage.world
     for client in stage.clients:
+        client.acks_output = True
         client.connect()
     world.advance(_SETTLED_S)
     be_quiet(stage)

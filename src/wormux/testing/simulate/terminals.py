@@ -18,7 +18,7 @@ def prints(stage: Stage, index: int, size: int) -> None:
         pty.print((b"out %d \x1b[3%dm\r\n" % (count, count % 8) * (size // 8 + 1))[:size])
 
 
-@kind(0.5, index=index, size=one_of(100_000, 700_000))
+@kind(0.7, index=index, size=one_of(100_000, 700_000, 1_300_000))
 def floods(stage: Stage, index: int, size: int) -> None:
     """More than a window, or than a checkpoint waits for."""
     prints(stage, index, size)
