@@ -168,3 +168,14 @@ async def test_a_client_that_is_gone_ends_the_writer(bench: Bench) -> None:
     await bench.socket.take()
     await bench.ended()
     assert bench.writer.exception() is None
+
+
+async def test_a_host_that_has_closed_the_socket_ends_the_writer(bench: Bench) -> None:
+    """As uvicorn says it, between the client's close frame and the reader's turn."""
+    bench.socket.error = RuntimeError(
+        "Unexpected ASGI message 'websocket.send', after sending 'websocket.close'."
+    )
+    bench.lanes.send(b"\xffone", urgent=True)
+    await bench.socket.take()
+    await bench.ended()
+    assert bench.writer.exception() is None

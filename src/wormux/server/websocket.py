@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 
 from wormux.hub.inputs import ClientGone, FrameReceived, FramesSent
 from wormux.ids import Channel
@@ -73,7 +73,7 @@ class FrameLanes:
                     await self._send_frame(self._urgent.popleft())
                 elif self._goodbye is not None:
                     code, reason = self._goodbye
-                    await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                    await self._tell({"type": "websocket.close", "code": code, "reason": reason})
                     return
                 elif self._others and self._sent_bytes < SENT_REPORT_BYTES:
                     frame = self._others.popleft()
@@ -93,8 +93,16 @@ class FrameLanes:
                 self._deadline.cancel()
 
     async def _send_frame(self, frame: bytes) -> None:
-        await self._send({"type": "websocket.send", "bytes": frame})
+        await self._tell({"type": "websocket.send", "bytes": frame})
         self._counts.sent_bytes += len(frame)
+
+    async def _tell(self, message: Message) -> None:
+        """Raises `OSError` once the client is gone."""
+        try:
+            await self._send(message)
+        except RuntimeError as error:
+            # uvicorn has answered the client's close, or a broken frame, and the reader has not heard of it yet.
+            raise ConnectionError("The WebSocket is closed.") from error
 
     def _give_up(self) -> None:
         if self._writer is not None:
