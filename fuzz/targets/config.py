@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterable
 
 from fuzz.kit import SECRET, Target, joined, need, pieces, scratch
@@ -50,6 +51,8 @@ def run(data: bytes) -> None:
                     options[key] = text
         with contextlib.suppress(SetupError):
             config = load(options, environ)
+            for seconds in (config.idle_timeout_s, config.stop_after_s):
+                need(seconds is None or math.isfinite(seconds), "A time without end was taken.")
             need(0 <= config.port <= 65535, "A port that does not exist was taken.")
             need(
                 config.token is None or SECRET.decode() not in repr(config.public_urls),

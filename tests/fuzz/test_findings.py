@@ -22,7 +22,6 @@ from wormux.protocol.agent_link import (
 )
 
 CONFIG = {
-    "home of nobody": b"\2\2~nobody-of-this-name/x",
     "home of nobody in the file": b'\0data_dir = "~nobody-of-this-name/x"',
     "endless time": b'\0idle_timeout = "' + b"9" * 400 + b'd"',
     "endless size": b'\0screen_memory = "' + b"9" * 400 + b'G"',
@@ -44,7 +43,7 @@ LINKS = {
 MESSAGES = {
     "no JSON": b'\xff{"type":"pong"',
     "no UTF-8": b'\xff{"type":"ok","ref":"\xff"}',
-    "deep": b'\xff{"type":"state","tabs":' + b"[" * 3000,
+    "deep": b'\xff{"type":"state","tabs":[{"layout":' + b'{"type":"split","children":[' * 3000,
 }
 AGENT = {
     # An agent that cannot say welcome any more is lost to its server.
@@ -57,7 +56,7 @@ AGENT = {
     ),
     "position that counts over": b"\0"
     + encode(Hello("pane"))
-    + encode(Open("p", 1, 80, 24, 2**53 - 1, b"before", ())),
+    + encode(Open("p", 1, 80, 24, 2**63 - 1, b"before", ())),
 }
 FAR = (
     b'{"pid":1,"position":9223372036854775807,"end":9223372036854775807,"ready":true,"inputs":{},'
