@@ -20,7 +20,9 @@ from wormux.testing.traces.stories import story
 WEB = Path(__file__).parents[2] / "web"
 VITEST = WEB / "node_modules" / ".bin" / "vitest"
 STORIES = int(os.environ.get("WORMUX_STORIES", "100"))
-WITHIN_S = 100 + STORIES
+WITHIN_S = max(100, STORIES)
+
+pytestmark = pytest.mark.timeout(WITHIN_S + 20)
 
 
 @pytest.fixture(scope="module")
