@@ -315,6 +315,15 @@ class TestScriptedClient:
                 async with ScriptedClient(url, "token") as client:
                     await client.request("tab_create", session_id=SESSION.id)
 
+    async def test_what_still_comes_of_a_pane_that_was_closed_is_left_out(self) -> None:
+        closed = changed(UPDATE, tabs=(), active_tab=None, channels={}, connected={})
+        late = m.Resized(pane_id=PANE, channel=0, position=0, cols=90, rows=30)
+        pong = m.Pong(time=0, now=1)
+        frames = [m.encode_control(message) for message in (STATE, closed, replay(), late, pong)]
+        async with answering(*frames) as url, ScriptedClient(url, "token") as client:
+            await client.wait_for(lambda: pong in client.messages, "the last message")
+            assert client.outputs == {}
+
     async def test_an_answer_that_never_comes_ends_with_the_connection(self) -> None:
         async with answering(m.encode_control(STATE)) as url, ScriptedClient(url, "token") as client:
             answer = await client.ask("ping", time=1)

@@ -416,11 +416,9 @@ class ScriptedClient:
             case m.LayoutUpdate():
                 self.model.apply(message)
                 await self._acknowledge_layout()
-            case m.Replay():
-                self._check_channel(message)
+            case m.Replay() if self._is_open(message):
                 self.outputs.setdefault(message.pane_id, OutputStream()).take_replay(message)
-            case m.Resized():
-                self._check_channel(message)
+            case m.Resized() if self._is_open(message):
                 self.outputs.setdefault(message.pane_id, OutputStream()).take_resized(message)
             case m.InputAck():
                 stream = self._typed_into(message.pane_id)
@@ -436,7 +434,7 @@ class ScriptedClient:
                 self._answer(ref).set_exception(RequestError(message.code, message.message))
             case m.Error():
                 self.errors.append(message)
-            case m.Pong():
+            case m.Pong() | m.Replay() | m.Resized():
                 pass
 
     async def _take_state(self, state: m.State) -> None:
@@ -457,9 +455,13 @@ class ScriptedClient:
                 stream.reconnected(position)
                 await self._flush(pane, stream)
 
-    def _check_channel(self, message: m.Replay | m.Resized) -> None:
+    def _is_open(self, message: m.Replay | m.Resized) -> bool:
+        """False if the pane was closed: the news of that overtakes what waits for the socket."""
+        if self.model.was_closed(message.pane_id):
+            return False
         channel = self.model.channels.get(message.pane_id)
         expect(channel == message.channel, "A pane's messages name the channel that it was given.")
+        return True
 
     def _check_made(self, made: m.Made) -> None:
         pane = made.pane_id
