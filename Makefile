@@ -10,7 +10,7 @@ SEED ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help setup serve test bench bench-peers chaos fuzz load format lock clean page check-python check-page
+.PHONY: help setup serve test bench bench-peers chaos fuzz load audit format lock clean page check-python check-page
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ chaos: setup ## break a real server in every way, compare every byte: SECONDS=30
 fuzz: setup .venv/.fuzz ## throw hostile bytes at one part: TARGET=hub SECONDS=60
 	$(BIN)/python -m fuzz $(TARGET) --seconds $(SECONDS) $(ARGS)
 
+audit: .venv-audit/.ready page ## ask whether anything that is pinned is known to be vulnerable
+	@.venv-audit/bin/python scripts/audit.py
+
 format: .venv/.ready page ## put the sources into their form, and write what is generated
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -64,7 +67,7 @@ lock: ## choose the newest allowed packages and pin them
 	$(PYTHON) scripts/lock.py
 
 clean: ## remove what was set up and built
-	rm -rf .venv .venv-peers web/node_modules bench/peers/node_modules src/wormux/server/page dist
+	rm -rf .venv .venv-audit .venv-peers web/node_modules bench/peers/node_modules src/wormux/server/page dist
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 .venv/bin/python:
@@ -87,6 +90,12 @@ clean: ## remove what was set up and built
 bench/peers/node_modules/.ready: bench/peers/package-lock.json
 	-cd bench/peers && npm ci --no-audit --no-fund --loglevel=error
 	@mkdir -p $(@D) && touch $@
+
+# It reads what is pinned, and needs nothing of it.
+.venv-audit/.ready: scripts/audit_requirements.txt
+	$(PYTHON) -m venv --clear .venv-audit
+	.venv-audit/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	@touch $@
 
 .venv/.fuzz: .venv/.ready
 	$(PIP) --no-build-isolation --editable '.[fuzz]'
