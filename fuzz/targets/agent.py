@@ -163,11 +163,10 @@ def _check_connection(connection: Connection) -> None:
 def _world() -> Iterator[_World]:
     with scratch() as place:
         world = _World(place)
-        nobody = (
-            patch.object(lookout, "family", lambda _pid: {}),
-            patch.object(ending, "family", lambda _pid: {}),
-        )
-        with patch.object(spawn, "start", world.start), nobody[0], nobody[1]:
+        with contextlib.ExitStack() as patched:
+            patched.enter_context(patch.object(spawn, "start", world.start))
+            for module in (lookout, ending):  # which would signal what this process has started
+                patched.enter_context(patch.object(module, "family", lambda _pid: {}))
             try:
                 yield world
             finally:

@@ -30,6 +30,7 @@ from wormux.limits import (
     COMMAND_CHARS,
     CWD_CHARS,
     FRAME_BYTES,
+    LINK_OUTPUT_BYTES,
     LOG_BYTES,
     REASON_CHARS,
     TITLE_CHARS,
@@ -186,7 +187,7 @@ class _Server:
 
     def check(self) -> None:
         for pane in self.hub.world.panes.values():
-            need(pane.log.end - pane.log.start <= LOG_BYTES + link.LINK_OUTPUT_BYTES, "A log has no bound.")
+            need(pane.log.end - pane.log.start <= LOG_BYTES + LINK_OUTPUT_BYTES, "A log has no bound.")
         for checkpoint in _store().load(self.user).checkpoints:
             need(len(checkpoint.log) <= CHECKPOINT_LOG_BYTES, "A checkpoint has no bound.")
 

@@ -29,7 +29,8 @@ from wormux.screen.in_process import LocalScreens
 from wormux.screen.opening import open_log
 from wormux.server import app as server_app
 from wormux.server.app import Parts, create_app
-from wormux.server.hosting import BoundedHttp, uvicorn_config
+from wormux.server.bounded import BoundedHttp
+from wormux.server.hosting import uvicorn_config
 from wormux.server.page import Page, load_page
 from wormux.store.memory import MemoryStore
 

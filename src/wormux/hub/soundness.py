@@ -87,7 +87,7 @@ def _check_checkpoint(checkpoint: Checkpoint) -> None:
         _check_size(checkpoint.cols, checkpoint.rows)
     before = 0
     for mark in checkpoint.sizes:
-        _expect(len(mark) == 3 and all(type(number) is int for number in mark), "a size cannot be read")
+        _expect([type(number) for number in mark] == [int, int, int], "a size cannot be read")
         position, cols, rows = mark
         _expect(before <= position <= checkpoint.end, "a size is out of its place")
         _check_size(cols, rows)
