@@ -46,6 +46,7 @@ class Faults:
             "stop worker": lambda fault: self._stop(fault, self._machine.workers),
             "stop shell": lambda fault: self._stop(fault, self._machine.shells),
             "suspend machine": self._suspend,
+            "cut agent link": self._cut_agent_link,
             "disk full": lambda fault: self._machine.fill_disk(fault.lasts_s),
             "no descriptors": self._no_descriptors,
             "wall clock": self._wall_clock,
@@ -82,6 +83,9 @@ class Faults:
     async def _suspend(self, fault: Fault) -> None:
         """All at once, as when a laptop's lid is closed, but for the clients."""
         await _stand_still(self._machine.everybody(), fault.lasts_s)
+
+    async def _cut_agent_link(self, fault: Fault) -> None:
+        self._machine.cut_agent_link(fault.target)
 
     # --- What is short, and clocks -------------------------------------------------------------------------------
 

@@ -8,12 +8,14 @@ import mmap
 import os
 import random
 import resource
+import socket
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from wormux.sandbox.processes import descendants, parent, start_time, state
@@ -22,6 +24,7 @@ from wormux.testing.fault_link import FaultLink
 from wormux.testing.server_process import AgentProcess, Process, ServerEnded, ServerProcess, wait_until
 
 from . import house, jumping_clock
+from .descriptors import lowest_free, unix_links, why_not_taken
 from .plan import KINDS, Kind
 
 DISK_BYTES = 96 * 1024 * 1024
@@ -29,7 +32,6 @@ DISK_BYTES = 96 * 1024 * 1024
 _START_AGAIN_S = 0.2
 _FILL_EVERY_S = 0.05
 _WORKER = b"wormux.screen.worker"
-_MOST_DESCRIPTORS = 1 << 16
 
 
 class Machine:
@@ -61,7 +63,7 @@ class Machine:
         self.agents_of: defaultdict[str, set[Process]] = defaultdict(set)
         self._lock = asyncio.Lock()
 
-    @property
+    @cached_property
     def missing(self) -> dict[Kind, str]:
         """The kinds of faults that cannot be done here, and why."""
         missing: dict[Kind, str] = {}
@@ -69,6 +71,8 @@ class Machine:
             missing["link down"] = "needs a network namespace"
         if not self.has_time:
             missing["other clock"] = "needs a time namespace"
+        if (reason := why_not_taken()) is not None:
+            missing["cut agent link"] = reason
         return missing
 
     @property
@@ -174,6 +178,17 @@ class Machine:
     def sandbox_agents(self) -> list[AgentProcess]:
         return self.server.agents()
 
+    def cut_agent_link(self, target: int) -> None:
+        """One of the server's connections to agents breaks, while both ends live."""
+        if not self.server.is_running:
+            return
+        links = list(unix_links(self.server.pid, self.server.runtime_dir))
+        if links:
+            with contextlib.suppress(OSError):  # it is over already
+                links[target % len(links)].shutdown(socket.SHUT_RDWR)
+        for link in links:
+            link.close()
+
     # --- What is short -------------------------------------------------------------------------------------------
 
     @asynccontextmanager
@@ -183,7 +198,7 @@ class Machine:
             pid = self.server.pid
         try:
             soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free_descriptor(pid), hard))
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free(pid), hard))
         except OSError:
             yield  # it has just ended
             return
@@ -243,17 +258,6 @@ class Machine:
             await asyncio.sleep(for_s)
         finally:
             house.set_link(up=True)
-
-
-def descriptors(pid: int) -> int:
-    """How many the process has open."""
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def lowest_free_descriptor(pid: int) -> int:
-    """The number that the process's next one would have."""
-    taken = {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
-    return next(number for number in range(_MOST_DESCRIPTORS) if number not in taken)
 
 
 def resident_bytes(pid: int) -> int:

@@ -22,6 +22,7 @@ Kind = Literal[
     "stop worker",
     "stop shell",
     "suspend machine",
+    "cut agent link",
     "disk full",
     "no descriptors",
     "wall clock",

@@ -20,8 +20,9 @@ from wormux.testing.client import ScriptedClient
 from wormux.testing.fault_link import FaultLink
 
 from . import house, oracle
+from .descriptors import descriptors
 from .faults import Faults
-from .machine import Machine, descriptors, resident_bytes
+from .machine import Machine, resident_bytes
 from .plan import Kind, Storm, storms
 from .programs import Scribes, typed_by
 from .users import User, Visitor
@@ -222,7 +223,7 @@ class Run:
 
     def _measure(self) -> tuple[int, int]:
         pid = self._machine.server.pid
-        return descriptors(pid), resident_bytes(pid)
+        return len(descriptors(pid)), resident_bytes(pid)
 
     # --- The end -------------------------------------------------------------------------------------------------
 
