@@ -154,6 +154,25 @@ def test_a_damaged_file_is_left_out_and_said(tmp_path: Path, said: Said, text: b
     kept.end()
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["pipe", "endless", "link", "directory"])
+def test_what_a_program_put_in_its_place_is_left_out_and_said(tmp_path: Path, said: Said, kind: str) -> None:
+    keepsake(tmp_path / "pane", said).end()
+    path = tmp_path / "pane" / "kept"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "endless":
+        path.write_bytes(b'{"version": 1, "removed": [], "changed": {}}' + b" " * (8 * ENVIRONMENT_BYTES))
+    elif kind == "link":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    again = keepsake(tmp_path / "pane", said, 2)
+    assert again.kept == Kept()
+    assert len(said) == 1
+    again.end()
+
+
 @pytest.mark.parametrize(
     ("shell", "put"),
     [

@@ -32,6 +32,8 @@ OWN = frozenset({
 """Speak of one terminal or one shell, not of the next."""
 _NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _FILE = "kept"
+_FILE_BYTES = 8 * ENVIRONMENT_BYTES
+"""JSON writes a byte as six characters at most, and there are names and values."""
 _RESTORE = "restore"
 _PIPE = "environment."
 _VERSION = 1
@@ -211,7 +213,7 @@ class Keepsake:
     def _load(self) -> Kept:
         path = self._directory / _FILE
         try:
-            return Kept.from_json(path.read_bytes()).sifted(self._exclude)
+            return Kept.from_json(_read(path)).sifted(self._exclude)
         except FileNotFoundError:
             return Kept()
         except (OSError, ValueError) as error:
@@ -244,6 +246,20 @@ def _make_private(directory: Path) -> None:
     for each in (directory.parent, directory):
         each.mkdir(mode=0o700, exist_ok=True)
         each.chmod(0o700)
+
+
+def _read(path: Path) -> bytes:
+    """What stands in the file, which a program of the sandbox may have replaced: never waits, and has a bound. Raises
+    `OSError` and `ValueError`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError("It is no file.")
+    with os.fdopen(descriptor, "rb") as file:
+        content = file.read(_FILE_BYTES + 1)
+    if len(content) > _FILE_BYTES:
+        raise ValueError("It is too large.")
+    return content
 
 
 def _write(path: Path, content: bytes) -> None:
