@@ -212,6 +212,23 @@ def test_rev_never_falls(world: HubWorld, client: SimClient) -> None:
         assert client.attached
 
 
+def test_a_size_that_was_not_stored_is_not_left_to_the_terminal(world: HubWorld, client: SimClient) -> None:
+    pane_id = client.pane()
+    world.live(pane_id).print(b"output")
+    world.advance(2.0)
+    client.say("pane_resize", paneId=pane_id, cols=50, rows=20)
+    world.run()  # this is saved, and what follows too soon to be
+    client.say("pane_resize", paneId=pane_id, cols=6, rows=2)
+    world.run()
+    assert world.live(pane_id).size == (6, 2)
+    world.restart()
+    client.connect()
+    world.settle()
+    info = client.model.panes[pane_id]
+    assert (info.cols, info.rows) == (50, 20)
+    assert world.live(pane_id).size == client.output(pane_id).size == (50, 20)
+
+
 def test_a_creation_is_finished(world: HubWorld) -> None:
     client = world.client("c")
     client.connect()

@@ -30,6 +30,8 @@ class Terminal:
     """The shell reads; until then input waits, or it would be echoed twice."""
     takes_answers: bool = True
     """Its agent knows what to do with answers to queries."""
+    resized: bool = False
+    """It was opened with its size, or told it over the present link."""
     start: int = 0
     """Position of its first byte, as far as is known; else 0."""
 

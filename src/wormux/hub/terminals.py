@@ -107,14 +107,16 @@ class Terminals:
         pane.exit = None
         pane.closed_at_ms = 0
         start = event.position if fresh else 0
-        terminal = Terminal(pane.generation, event.ready, event.answered is not None, start)
+        terminal = Terminal(
+            pane.generation, event.ready, event.answered is not None, resized=fresh, start=start
+        )
         pane.move(PaneEvent.OPENED, terminal)
         self._world.timers.cancel(Wait.RETRY, pane.id)
         self._typing.opened(pane, event.inputs)
         self._world.timers.cancel(Wait.EXPIRE, pane.id)
         newest = event.sizes[-1] if event.sizes else None
         if newest is None or (newest.cols, newest.rows) != (pane.cols, pane.rows):
-            self._world.effects.append(ResizeTerminal(pane.id, pane.generation, pane.cols, pane.rows))
+            self._resize(pane, terminal)
         self._screens.attached(pane)
         self._saver.touch_pane(pane.id)
         self._announcer.pane_changed(pane)
@@ -166,6 +168,9 @@ class Terminals:
     def resized(self, pane: Pane, mark: SizeMark) -> None:
         """What the terminal writes from here on is for this size."""
         pane.log.mark_size(mark.cols, mark.rows)
+        terminal = pane.terminal
+        if terminal is not None and not terminal.resized and (mark.cols, mark.rows) != (pane.cols, pane.rows):
+            self._resize(pane, terminal)  # from before this link: another server's, or lost on its way
         self._screens.follow(pane)
         self._flow.pump_all(pane)
 
@@ -281,14 +286,19 @@ class Terminals:
         if (cols, rows) == (pane.cols, pane.rows):
             return
         pane.cols, pane.rows = cols, rows
-        if pane.connected:
-            self._world.effects.append(ResizeTerminal(pane.id, pane.generation, cols, rows))
+        if pane.terminal is not None:
+            self._resize(pane, pane.terminal)
         elif not pane.surviving:
             pane.log.mark_size(cols, rows)
             self._screens.follow(pane)
             self._flow.pump_all(pane)
         self._saver.touch_pane(pane.id)
         self._announcer.pane_changed(pane)
+
+    def _resize(self, pane: Pane, terminal: Terminal) -> None:
+        """Give the terminal the size that the pane has."""
+        terminal.resized = True
+        self._world.effects.append(ResizeTerminal(pane.id, pane.generation, pane.cols, pane.rows))
 
     def _settle_end(self, pane: Pane) -> None:
         """No agent holds the end of a restored stream, or it died before that was here: the stream goes on at its
