@@ -228,8 +228,8 @@ _ALL = (
         "size forgotten",
         "A terminal is not told that its pane has another size.",
         "terminals",
-        "            self._world.effects.append(ResizeTerminal(pane.id, pane.generation, cols, rows))\n",
-        "            pass\n",
+        "        terminal.resized = True\n        self._world.effects.append(ResizeTerminal(",
+        "        terminal.resized = True\n        (ResizeTerminal(",
     ),
     Mutation(
         "keys of late sleepers",
