@@ -89,6 +89,24 @@ async def test_who_asks_why_a_link_broke_finds_out_for_everybody() -> None:
 
 
 @pytest.mark.usefixtures("_kernel")
+async def test_the_end_of_another_servers_child_is_known_without_asking_why() -> None:
+    program = (
+        "import subprocess, sys; sleep = subprocess.Popen(['sleep', '1000']); print(sleep.pid); sleep.wait()"
+    )
+    other = await asyncio.create_subprocess_exec(
+        sys.executable, "-u", "-c", program, stdout=asyncio.subprocess.PIPE
+    )
+    assert other.stdout is not None
+    life = Life(int(await other.stdout.readline()))
+    assert not await life.wait(0.3)
+    life.send(signal.SIGKILL)
+    assert await life.wait(WITHIN_S)
+    assert life.ended == "The agent ended."
+    await other.wait()
+    life.unwatch()
+
+
+@pytest.mark.usefixtures("_kernel")
 async def test_what_is_gone_already_has_ended() -> None:
     pid = _run("")
     _reap(pid)

@@ -8,10 +8,15 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 from wormux.limits import DEATH_KNOWN_WITHIN_S
 from wormux.sandbox.port import Lost
+from wormux.sandbox.processes import start_time, state
+
+_LOOK_EVERY_S = 0.1
+"""At a process that is not watched by the kernel for us: well within the time that it is given to end."""
 
 
 class Life:
@@ -23,13 +28,16 @@ class Life:
         self._loop = loop
         self._ended: asyncio.Future[str] = loop.create_future()
         self._pidfd: int | None = None
+        self._unwatched = False
         if sys.platform == "linux":
-            with contextlib.suppress(OSError):  # an old kernel, or one that does not allow it
+            with contextlib.suppress(
+                OSError
+            ):  # an old kernel, one that does not allow it, or no descriptor left
                 self._pidfd = os.pidfd_open(pid)
         if self._pidfd is not None:
             loop.add_reader(self._pidfd, self._exited)
         elif is_alive(pid):
-            threading.Thread(target=self._wait_for_child, daemon=True).start()
+            threading.Thread(target=self._wait_without_pidfd, daemon=True).start()
         else:
             self._ended.set_result("The agent ended.")
 
@@ -75,6 +83,7 @@ class Life:
 
     def unwatch(self) -> None:
         """Let go of it; what is not known yet will not be."""
+        self._unwatched = True
         if self._pidfd is not None:
             self._loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
@@ -88,11 +97,16 @@ class Life:
             pid, status = 0, 0
         self._end(status if pid else None)
 
-    def _wait_for_child(self) -> None:
+    def _wait_without_pidfd(self) -> None:
+        status = None
         try:
             _, status = os.waitpid(self.pid, 0)
-        except ChildProcessError:
-            return  # another server's child: `explain` asks the kernel
+        except ChildProcessError:  # another server's child, whose end nobody tells us
+            started = start_time(self.pid)
+            while is_alive(self.pid) and state(self.pid) != "Z" and start_time(self.pid) == started:
+                if self._unwatched:
+                    return
+                time.sleep(_LOOK_EVERY_S)
         with contextlib.suppress(RuntimeError):  # the loop is closed, nobody asks any more
             self._loop.call_soon_threadsafe(self._end, status)
 
