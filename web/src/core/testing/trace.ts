@@ -144,7 +144,7 @@ class Player {
       const socket = this.#environment.sockets.at(-1);
       return socket === undefined || socket === this.#socket || socket.closed || socket.ended ? null : socket;
     };
-    if (fresh() === null) this.#core.tryNow();
+    this.#core.tryNow();
     for (let ms = 0; fresh() === null && ms < CONNECTS_WITHIN_MS; ms += 10) this.#environment.advance(10);
     const socket = fresh();
     if (socket === null) throw new TraceFailed("the client does not connect any more");
