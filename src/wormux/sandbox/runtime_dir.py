@@ -28,8 +28,12 @@ def prepare_runtime_dir(path: Path) -> None:
     if not _fits(path):
         raise SetupError(f"The directory {path} is too long for sockets. Choose a shorter runtime directory.")
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = path.lstat()
+        try:
+            path.mkdir(mode=0o700, parents=True)
+        except FileExistsError:
+            if not path.is_symlink() and not path.is_dir():
+                raise
+        status = path.lstat()  # a link is not followed: the kernel may forbid it, or it is somebody's trap
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
             raise SetupError(f"The directory {path} is not yours: somebody else made it. Remove it.")
         path.chmod(0o700)
