@@ -7,10 +7,12 @@ JOBS ?= 2
 TARGET ?=
 SECONDS ?= 60
 SEED ?=
+SEEDS ?=
+STEPS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help setup serve test bench bench-peers chaos fuzz load audit format lock clean page check-python check-page
+.PHONY: help setup serve test bench bench-peers simulate chaos fuzz load audit format lock clean page check-python check-page
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +46,9 @@ bench-peers: setup .venv-peers/.ready bench/peers/node_modules/.ready ## measure
 
 load: setup ## put servers under load, see whether anything grows; ARGS="--seconds 600"
 	$(BIN)/python -m wormux.testing.load $(ARGS)
+
+simulate: .venv/.ready ## play stories of the hub in a simulated world: SEED=7 STEPS=300, SEEDS=0..100000
+	$(BIN)/python -m wormux.testing.simulate $(SEED:%=--seed %) $(SEEDS:%=--seeds %) $(STEPS:%=--steps %) $(ARGS)
 
 chaos: setup ## break a real server in every way, compare every byte: SECONDS=300 SEED=7
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)

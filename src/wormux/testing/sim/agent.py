@@ -92,6 +92,7 @@ class SimPty:
         """The server has heard that it was opened."""
         self.died = False
         """With its agent: nobody can say what it read."""
+        self.sandbox_stopped = False
         self.end_heard = False
         """The server has heard of its end."""
         self.unread_at_end = False
@@ -121,7 +122,7 @@ class SimPty:
     @property
     def stopped_unheard(self) -> bool:
         """Its sandbox stopped, and nobody was there to hear what it had read."""
-        return self.exit is not None and self.exit.asleep and not self.end_heard
+        return self.sandbox_stopped and not self.end_heard
 
     @property
     def unread(self) -> tuple[Written, ...]:
@@ -357,6 +358,7 @@ class SimAgent:
         self.stopped = True
         for pty in self.terminals.values():
             pty.end_with(Exit(signal="SIGHUP", asleep=True))
+            pty.sandbox_stopped = True
         for peer in peers:
             peer.say(Stopped())
 

@@ -9,6 +9,9 @@ from pathlib import Path
 from wormux.testing.simulate import mutations
 
 
+SEEDS = 2000
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Returns 1 if a rule was broken, or if a mutation was not found."""
     options = _parser().parse_args(arguments)
@@ -22,9 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     if options.story is not None:
         return commands.play_file(Path(options.story), trace=options.trace)
-    if seeds is None:
+    if options.seed is not None:
         return commands.play_one(options.seed, steps, trace=options.trace)
-    return commands.play_range(seeds, steps, jobs=options.jobs)
+    return commands.play_range(seeds or range(SEEDS), steps, jobs=options.jobs)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -32,14 +35,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m wormux.testing.simulate",
         description="Play seeded stories of the hub in a simulated world, and check what must hold in them.",
     )
-    parser.add_argument("--seed", type=int, default=0, help="the one story to play (default: 0)")
+    parser.add_argument("--seed", type=int, help="play the one story of this seed")
     parser.add_argument(
-        "--seeds", type=_range, metavar="A..B", help="stories A to B, without B, on all processors"
+        "--seeds", type=_range, metavar="A..B", help="play stories A to B, without B (default: 0..2000)"
     )
     parser.add_argument("--steps", type=int, default=300, help="events of a story (default: 300)")
     parser.add_argument("--jobs", type=int, help="how many processes (default: one for each processor)")
     parser.add_argument("--story", metavar="FILE", help="play the story in this file, as a failure prints it")
-    parser.add_argument("--trace", action="store_true", help="print everything that happens in the one story")
+    parser.add_argument("--trace", action="store_true", help="print everything that happens in the story")
     parser.add_argument(
         "--mutation", choices=sorted(mutations.MUTATIONS), help="break the hub like this first"
     )

@@ -104,6 +104,7 @@ _ALL = (
         "            if stream.received < position:\n                stream.received = position\n"
         "                self.taken(pane, client.id, position)\n",
         "            if False:\n                pass\n",
+        seed=110,
     ),
     Mutation(
         "not asked",
@@ -160,6 +161,7 @@ _ALL = (
         "flow",
         "        return min(FLOW_WINDOW_BYTES - ahead, free)\n",
         "        return OUTPUT_FRAME_BYTES\n",
+        seed=30,
     ),
     Mutation(
         "no closing at takeover",
@@ -258,6 +260,7 @@ _ALL = (
         "restore",
         "            record.id, record.key, anonymous=False,",
         '            record.id, record.key + "+", anonymous=False,',
+        seed=110,
     ),
     Mutation(
         "connected while lost",

@@ -10,9 +10,7 @@ from wormux.testing.simulate.stage import Stage
 IDLE = rule("idle", "A hub at rest does next to nothing.")
 STORED = rule("stored", "At rest everything is stored.")
 RESTORED = rule("restored", "A restarted server has the same tabs, panes and channels.")
-COMES_BACK = rule(
-    "comes back", "A pane that lost its terminal gets one by itself, once nothing keeps it from that."
-)
+COMES_BACK = rule("comes back", "A pane that lost its terminal gets one by itself, while its sandbox runs.")
 ARRIVES = rule("arrives", "What is typed when all faults have ended arrives, in every pane.")
 
 _ON_THEIR_WAY = (PanePhase.STARTING, PanePhase.WAKING, PanePhase.DISCONNECTED)
@@ -43,7 +41,11 @@ def come_to_rest(stage: Stage) -> None:
     world.advance(_SETTLED_S)
     be_quiet(stage)
     for pane in world.hub.world.panes.values():
-        COMES_BACK.expect(pane.phase not in _ON_THEIR_WAY, f"{pane.id} is {pane.phase}: {pane.reason}")
+        runs = (
+            world.machine.awake(world.sandbox_of(pane.id)) is not None
+        )  # what does not is for a key to wake
+        on_its_way = pane.phase in _ON_THEIR_WAY and runs
+        COMES_BACK.expect(not on_its_way, f"{pane.id} is {pane.phase}: {pane.reason}")
     typist = stage.clients[0]
     for pane_id in typist.panes:
         typist.type(pane_id, b"!")
