@@ -131,7 +131,8 @@ def main() -> None:
     run = Run(systems, options.rounds)
     before, began_s = load(), time.monotonic()
     for name in options.names or MEASURES:
-        getattr(run, name)()
+        measure: Callable[[], None] = getattr(run, name)
+        measure()
     figures = {peer.name: run.results.of(peer.name) for peer in systems}
     versions = ", ".join(f"{peer.name} {version}" for peer in systems if (version := peer.version()))
     absent = "; ".join(f"{name} ({reason})" for name, reason in missing.items())

@@ -32,13 +32,8 @@ class Verdict:
     """What else is wrong, by name."""
 
     @property
-    def is_right(self) -> bool:
-        """Every cell is."""
-        return self.wrong == 0
-
-    @property
     def is_all_right(self) -> bool:
-        """The cursor and the modes are, too."""
+        """Every cell, the cursor and the modes are."""
         return self.wrong == 0 and not self.rest
 
 

@@ -2,7 +2,7 @@
 
 Programs are played from the recordings of `tests/screen`, up to a place between two sequences; the client goes away
 and another comes. Its screen is compared with that of a terminal which read the whole stream, at once and again after
-the program has written on. `LONG_BYTES` is what a program may have written before, in a few hours.
+the program has written on. Some have done for hours what they do just before it, and have written `LONG_BYTES`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from tests.screen.xterm import Xterm
 
 PROGRAM = [sys.executable, str(HERE / "player.py")]
 READY = b"ready\r\n"
-CUT = 0.6
+BEGUN, CUT = 0.3, 0.6
 """Of what a program wrote before its terminal was resized first."""
+LONG = ("htop", "less", "top", "vim")
 LONG_BYTES = 6_000_000
 
 
@@ -34,15 +35,16 @@ class Play:
     cols: int
     rows: int
     data: bytes
+    begun: int
+    """From here to the cut it has done the same so many times."""
     cut: int
     times: int
-    """It has run so often before."""
     at_cut: Screen | None = None
     at_end: Screen | None = None
 
     def before(self) -> bytes:
         """All that the program has written when the connection breaks."""
-        return READY + self.data * self.times + self.data[: self.cut]
+        return READY + self.data[: self.begun] + self.data[self.begun : self.cut] * self.times
 
     def order(self, start: int, end: int, times: int = 1) -> bytes:
         """For the player."""
@@ -57,11 +59,12 @@ def plays(folder: Path, xterm: Xterm) -> list[tuple[str, Play]]:
         data = b"".join(_first_size(recording))
         file = folder / name
         file.write_bytes(data)
-        short = Play(file, recording.cols, recording.rows, data, data.index(b"\x1b", int(CUT * len(data))), 0)
-        long = replace(short, times=LONG_BYTES // len(data))
-        made += [
-            (kind, _with_screens(play, xterm)) for kind, play in (("screens", short), ("screens long", long))
-        ]
+        begun, cut = between(data, BEGUN), between(data, CUT)
+        short = Play(file, recording.cols, recording.rows, data, begun, cut, 1)
+        made.append(("screens", _with_screens(short, xterm)))
+        if name in LONG:
+            long = replace(short, times=LONG_BYTES // (cut - begun))
+            made.append(("screens long", _with_screens(long, xterm)))
     return made
 
 
@@ -88,9 +91,8 @@ _KEYS = ("screens", "screens on", "screens long", "screens long on", "screens ce
 def _reconnected(server: Server, play: Play, xterm: Xterm) -> tuple[Verdict, Verdict]:
     first = server.open(play.cols, play.rows)
     first.until(READY.strip())
-    if play.times:
-        first.send(play.order(0, len(play.data), play.times))
-    first.send(play.order(0, play.cut))
+    first.send(play.order(0, play.begun))
+    first.send(play.order(play.begun, play.cut, play.times))
     first.until_quiet()
     first.close()
     second = server.attach(first, play.cols, play.rows)
@@ -106,6 +108,12 @@ def _reconnected(server: Server, play: Play, xterm: Xterm) -> tuple[Verdict, Ver
     assert play.at_cut is not None
     assert play.at_end is not None
     return judge(play.at_cut, shown), judge(play.at_end, later)
+
+
+def between(data: bytes, share: float) -> int:
+    """A place between two sequences, or lines, after that share of them."""
+    near = int(share * len(data))
+    return min(at for at in (data.find(b"\x1b", near), data.find(b"\r\n", near), len(data)) if at >= 0)
 
 
 def _first_size(recording: Recording) -> Iterator[bytes]:

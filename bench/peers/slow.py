@@ -17,6 +17,9 @@ SECONDS = 6.0
 AFTERWARDS_S = 20.0
 END = b"that-was-all"
 LOOK_EVERY_S = 0.25
+HELD_BELOW_BYTES = 5_000_000
+"""A program that wrote less waited for the client: nothing of it had to be kept, or was missed."""
+_AFTERWARDS = ("slow per MB", "slow after", "slow got")
 
 
 def measure(server: Server) -> tuple[Cells, Samples]:
@@ -26,7 +29,7 @@ def measure(server: Server) -> tuple[Cells, Samples]:
     with tempfile.TemporaryDirectory(prefix="wormux-bench-") as folder:
         told = Path(folder, "written")
         before = processes.pss_kib(server.roots)
-        stuck.run(f"exec python3 {HERE / 'flood.py'} {BYTES} {SECONDS} {told}")
+        stuck.run(f"python3 {HERE / 'flood.py'} {BYTES} {SECONDS} {told}")
         with _Highest(server) as highest:
             times = []
             while not told.exists():
@@ -40,9 +43,11 @@ def measure(server: Server) -> tuple[Cells, Samples]:
         got, after = 0, "cut off" if isinstance(error, EOFError) else f"> {AFTERWARDS_S:.0f}"
     stuck.close()
     neighbour.close()
-    cells: Cells = {
-        "slow written": written / 1e6,
-        "slow growth": (highest.kib - before) / 1024,
+    cells: Cells = {"slow written": written / 1e6, "slow growth": (highest.kib - before) / 1024}
+    if written < HELD_BELOW_BYTES:
+        return {**cells, **dict.fromkeys(_AFTERWARDS, "program held")}, {"slow echo": times}
+    cells |= {
+        "slow per MB": max(0, highest.kib - before) / (written / 1e6),
         "slow after": after,
         "slow got": got / 1e6 if got else "–",
     }

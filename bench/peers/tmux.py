@@ -70,7 +70,7 @@ class _Pane(Client):
                 line[len(self._output) :] for line in self._lines(within_s) if line.startswith(self._output)
             ]
             if output:
-                return codecs.escape_decode(b"".join(output))[0]
+                return unescaped(b"".join(output))
 
     def redraw(self) -> None:
         """Have what was there before drawn first."""
@@ -183,3 +183,8 @@ class Tmux(Peer):
                 yield _Tmux(tmux, argv)
             finally:
                 subprocess.run([*tmux, "kill-server"], check=False, capture_output=True)
+
+
+def unescaped(value: bytes) -> bytes:
+    """What the pane wrote: tmux gives control characters and backslashes as three octal digits."""
+    return codecs.escape_decode(value)[0]
