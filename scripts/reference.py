@@ -73,11 +73,9 @@ def _section(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _shown(action: argparse.Action) -> str:
-    name = action.option_strings[-1] if action.option_strings else str(action.metavar or action.dest)
-    if not action.option_strings or action.nargs == 0:
-        return name
     value = "\\|".join(map(str, action.choices)) if action.choices else action.metavar or action.dest.upper()
-    return f"{name} {value}"
+    name = action.option_strings[-1] if action.option_strings else ""
+    return name if action.nargs == 0 else f"{name} {value}".strip()
 
 
 def _cell(text: str) -> str:
