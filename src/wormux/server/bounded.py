@@ -175,9 +175,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if not self.handshake_initiated and not self.transport.is_closing():
-            self.transport.write(
-                b"".join(self.conn.data_to_send())
-            )  # says what is wrong with it, if anything
+            why = b"".join(self.conn.data_to_send())  # empty, if there is nothing to be said
+            self.transport.write(why)
             self.transport.close()
 
     def handle_connect(self, event: Request) -> None:
