@@ -148,7 +148,7 @@ def _(stage: Stage) -> None:
     stream._accounted = 0
     stream.handed.clear()
     stage.world.saw_ack(client, stream)
-    stage.world.truth.check_accounts()
+    stage.world.truth.check_accounts(stage.world.machine.ptys)
 
 
 @breaks("written once")

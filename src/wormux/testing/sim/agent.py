@@ -95,6 +95,7 @@ class SimPty:
         self.sandbox_stopped = False
         self.end_heard = False
         """The server has heard of its end."""
+        self.unread_at_death: tuple[Written, ...] = ()
         self.unread_at_end = False
         """Its shell ended without having read all its input."""
         self._sizes = [SizeMark(request.position, request.cols, request.rows)]
@@ -243,6 +244,7 @@ class SimPty:
 
     def die(self) -> None:
         """With its agent: nobody says so."""
+        self.unread_at_death = self.unread
         self._waiting.clear()
         self.died = True
         self.exit = self.exit or Exit(signal="SIGKILL")

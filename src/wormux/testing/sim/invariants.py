@@ -259,7 +259,7 @@ def answered_once(world: HubWorld) -> str | None:
 def settled(world: HubWorld) -> str | None:
     for client in _listening(world):
         for pane_id, stream in [*client.inputs.items(), *client.past_inputs]:
-            missing = stream.unaccounted()
+            missing = world.truth.missing(stream, world.machine.ptys)
             if missing:
                 return f"{client.client_id} typed {missing} in {pane_id}."
     return None

@@ -6,7 +6,7 @@ world at any moment stands in `invariants`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from wormux.hub import effects as e
 from wormux.hub.hub import Hub
@@ -165,13 +165,33 @@ class SimTruth:
         """What was acknowledged is settled, once all that was said before has arrived."""
         self._owing[id(stream)] = (client, stream)
 
-    def check_accounts(self) -> None:
+    def missing(self, stream: SimInput, ptys: Mapping[PaneId, Sequence[SimPty]]) -> list[tuple[int, int]]:
+        """What was acknowledged, and is neither written nor named: to be empty. A new server acknowledges what an agent
+        has, though no program has read it yet; if that agent dies as well, nobody can name it."""
+        missing = stream.unaccounted()
+        if not missing or self.server == 1:
+            return missing
+        held = [
+            piece
+            for (key, pane_id), other in self._streams.items()
+            if other is stream
+            for pty in ptys.get(PaneId(pane_id), ())
+            for piece in (*pty.unread, *pty.unread_at_death)
+            if piece.client_key == key
+        ]
+        return [
+            (start, end)
+            for start, end in missing
+            if not any(one.position <= start and end <= one.position + len(one.data) for one in held)
+        ]
+
+    def check_accounts(self, ptys: Mapping[PaneId, Sequence[SimPty]]) -> None:
         """Of every stream whose client has heard all that is on its way to it."""
         for key, (client, stream) in list(self._owing.items()):
             if client.socket is None:
                 continue  # it is told again what it may have missed
             if client.greeted and client.socket.quiet:
-                missing = stream.unaccounted()
+                missing = self.missing(stream, ptys)
                 ACCOUNTED.expect(not missing, f"{client.client_id} typed {missing}.")
                 del self._owing[key]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from wormux.testing.simulate import mutations
 
-
 SEEDS = 2000
 
 

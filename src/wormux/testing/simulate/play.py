@@ -80,7 +80,7 @@ def _happen(stage: Stage, event: Event) -> None:
     if kind.when == "always" or (kind.when == "up") == stage.world.up:
         kind.act(stage, **event.fields)
         check(stage.world, AT_EVERY_STEP)
-        stage.world.truth.check_accounts()
+        stage.world.truth.check_accounts(stage.world.machine.ptys)
 
 
 @contextlib.contextmanager
