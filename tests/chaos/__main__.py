@@ -57,6 +57,9 @@ def _options() -> argparse.Namespace:
         default=RECOVERS_WITHIN_S,
         help=f"seconds after a storm, in which all is well again ({RECOVERS_WITHIN_S:g})",
     )
+    parser.add_argument(
+        "--sleep-mode", default="stop", help="of the server: stop, freeze or freeze-then-stop (stop)"
+    )
     parser.add_argument("--keep", action="store_true", help="keep logs and story, whatever comes of it")
     parser.add_argument("--plain", action="store_true", help="without namespaces, as where none can be made")
     options = parser.parse_args()
@@ -98,6 +101,7 @@ def _carry_out(options: argparse.Namespace, why_not: str | None) -> int:
             longest_s=options.longest,
             at_once=options.at_once,
             recovers_within_s=options.within,
+            sleep_mode=options.sleep_mode,
         ),
         folder,
         report,

@@ -85,7 +85,14 @@ class Faults:
         await _stand_still(self._machine.everybody(), fault.lasts_s)
 
     async def _cut_agent_link(self, fault: Fault) -> None:
-        self._machine.cut_agent_link(fault.target)
+        """With much on its way, as often as with little: then agents are held up before."""
+        held_up = self._machine.agents() if fault.seed % 2 else []
+        _signal(held_up, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(fault.lasts_s if held_up else 0)
+            self._machine.cut_agent_link(fault.target)
+        finally:
+            _signal(held_up, signal.SIGCONT)
 
     # --- What is short, and clocks -------------------------------------------------------------------------------
 

@@ -38,7 +38,14 @@ class Machine:
     """See the module. In a house of its own it has a disk and a loopback device; else it does without."""
 
     def __init__(
-        self, folder: Path, shell: str, links: Sequence[FaultLink], *, housed: bool, has_time: bool
+        self,
+        folder: Path,
+        shell: str,
+        links: Sequence[FaultLink],
+        options: Sequence[str],
+        *,
+        housed: bool,
+        has_time: bool,
     ) -> None:
         self.folder = folder
         self.links = links
@@ -53,6 +60,7 @@ class Machine:
             self.disk / "data",
             "--shell",
             shell,
+            *options,
             *(option for link in links for option in ("--public-url", link.url)),
             command=(sys.executable, "-P", jumping_clock.__file__, str(self._clock)),
         )

@@ -254,11 +254,7 @@ def reads(parts: Sequence[Typed], read: Sequence[bytes], *, lives: bool) -> Read
             continue
         found = _find(kept, place, data)
         if found is None:
-            result.wrong.append(
-                f"Program {number + 1} read {len(data)} bytes that were not typed so, or were lost before: "
-                f"{data[:_SHOWN_BYTES]!r} … {data[-_SHOWN_BYTES:]!r}, "
-                f"after {_rest(kept, place)[:_SHOWN_BYTES]!r} was next."
-            )
+            result.wrong.append(f"Program {number + 1} read {_parting(kept, place, data)}")
             return result
         unread, place = found
         result.read_bytes += len(data)
@@ -271,6 +267,20 @@ def reads(parts: Sequence[Typed], read: Sequence[bytes], *, lives: bool) -> Read
     elif left:
         _count_unread(left, result, first=False)
     return result
+
+
+def _parting(parts: Sequence[Typed], place: _Place, data: bytes) -> str:
+    """How far what was read is as it was typed, and what comes there."""
+    low, high = 0, len(data)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _find(parts, place, data[:middle]) is not None else (low, middle)
+    found = _find(parts, place, data[:low]) if low else (0, place)
+    wanted = _rest(parts, found[1] if found is not None else place)[:_SHOWN_BYTES]
+    return (
+        f"{low} bytes as they were typed, behind {data[max(0, low - _SHOWN_BYTES) : low]!r} then "
+        f"{data[low : low + _SHOWN_BYTES]!r} instead of {wanted!r}."
+    )
 
 
 def _count_unread(count: int, result: Reads, *, first: bool) -> None:

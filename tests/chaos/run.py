@@ -71,6 +71,7 @@ class Options:
     longest_s: float
     at_once: int
     recovers_within_s: float
+    sleep_mode: str
 
 
 @dataclass
@@ -118,6 +119,7 @@ class Run:
                 self._folder,
                 self._scribes.shell,
                 links,
+                ("--sleep-mode", self._options.sleep_mode),
                 housed=self._housed,
                 has_time=house.has_time(),
             )

@@ -119,6 +119,12 @@ def test_everything_that_was_read_was_typed_once_and_in_order() -> None:
         assert reads(parts, read, lives=True).wrong != []
 
 
+def test_it_is_said_where_what_was_read_is_wrong() -> None:
+    (sentence,) = reads([acknowledged(0, 1, 2, 3)], [of(0, 1, 1, 2, 3)], lives=True).wrong
+    assert sentence.startswith("Program 1 read 23 bytes as they were typed")
+    assert sentence.endswith(f"instead of {of(2)[-1:] + of(3)!r}.")
+
+
 def test_what_a_terminal_held_for_a_program_that_ended_may_be_lost() -> None:
     result = reads([acknowledged(0, 1, 2, 3)], [of(0)[:5], of(2, 3)], lives=True)
     assert (result.wrong, result.unread_bytes) == ([], 11)
