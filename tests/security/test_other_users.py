@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.kit import BASH
 from wormux.errors import SetupError
-from wormux.sandbox.runtime_dir import default_runtime_dir
+from wormux.sandbox.runtime_dir import default_runtime_dir, prepare_runtime_dir
 from wormux.server.audit import AUDIT_FILE, AuditLog
 from wormux.server.tokens import kept_token, make_control_token
 from wormux.store.data_dir import prepare_data_dir
@@ -67,6 +67,12 @@ print(json.dumps(got))
 """
 
 
+@pytest.fixture(autouse=True)
+def without_runtime_dir(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sockets lie where everybody may make directories."""
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+
+
 @pytest.fixture
 def open_dir() -> Iterator[Path]:
     """A directory that every user can enter, unlike those that pytest makes."""
@@ -90,7 +96,7 @@ def tried_by_another(pid: int, paths: list[str]) -> list[list[str]]:
 
 @root_only
 async def test_gets_at_nothing_of_a_server_that_runs(open_dir: Path) -> None:
-    server = ServerProcess(open_dir / "data", "--shell", BASH, env={"XDG_RUNTIME_DIR": ""})
+    server = ServerProcess(open_dir / "data", "--shell", BASH)
     with server:
         assert server.runtime_dir.parent == Path("/tmp")
         async with ScriptedClient(server.url, server.token) as client:
@@ -122,8 +128,12 @@ def test_cannot_have_the_sockets_in_a_directory_of_their_own(open_dir: Path, tra
         runtime_dir.symlink_to(theirs)
     os.chown(runtime_dir, NOBODY, NOBODY, follow_symlinks=False)
     try:
-        with pytest.raises(ServerEnded, match=f"{runtime_dir} is not yours: somebody else made it"):
-            ServerProcess(data_dir, env={"XDG_RUNTIME_DIR": ""}).start()
+        sentence = f"{runtime_dir} is not yours: somebody else made it"
+        with pytest.raises(SetupError, match=sentence):
+            prepare_runtime_dir(runtime_dir)
+        if trap == "link":
+            with pytest.raises(ServerEnded, match=sentence):
+                ServerProcess(data_dir).start()
         assert list(theirs.iterdir()) == []
     finally:
         runtime_dir.unlink() if runtime_dir.is_symlink() else runtime_dir.rmdir()
