@@ -92,6 +92,10 @@ REV_MARK = 1 << 16
 SCREEN_BACKLOG_BYTES = 1 * MIB
 """Fed to a pane's screen and not in it yet: past this its terminal is not read, until half of it is. Well below what
 the log keeps, so that a redraw is never older than the log."""
+SCREEN_TOLD_BYTES = 128 * KIB
+SCREEN_TOLD_WITHIN_S = 0.01
+"""How much output screens take, or how long, before they say so, where nobody waits for more than that: a flood is
+answered now and then, and its end soon."""
 REDRAW_LOG_BYTES = 128 * KIB
 """The newest output that stands in for a screen where there is no emulator: some thousand lines of a shell."""
 SCREENS_AT_ONCE = 3
@@ -429,6 +433,7 @@ assert LOG_BYTES >= FLOW_WINDOW_BYTES + FLOW_RESUME_BYTES
 assert FLOW_WINDOW_BYTES <= CONNECTION_UNSENT_BYTES
 assert CHECKPOINT_LOG_BYTES <= LOG_BYTES
 assert SCREEN_BACKLOG_BYTES + LINK_UNSENT_BYTES + 2 * LINK_FRAME_BYTES // 4 <= LOG_BYTES
+assert SCREEN_TOLD_BYTES + OUTPUT_FRAME_BYTES < SCREEN_BACKLOG_BYTES // 2
 assert SCREEN_CRASHES <= SCREEN_WORKERS_AT_ONCE < SCREEN_WORKERS_UNHEARD
 assert 4 * SCREEN_FRAME_BYTES <= SCREEN_WORKER_SPARE_BYTES
 assert REDRAW_BYTES <= DEEP_REDRAW_BYTES <= CONNECTION_UNSENT_BYTES // 2

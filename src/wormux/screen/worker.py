@@ -12,6 +12,7 @@ import importlib
 import mmap
 import os
 import resource
+import select
 import signal
 import socket
 import sys
@@ -24,9 +25,11 @@ from wormux.limits import (
     DEFAULT_ROWS,
     KIB,
     SCREEN_REQUEST_CPU_S,
+    SCREEN_TOLD_BYTES,
+    SCREEN_TOLD_WITHIN_S,
     SCREEN_WORKER_SPARE_BYTES,
 )
-from wormux.protocol.screen_link import OpenScreen, decode_request, encode
+from wormux.protocol.screen_link import Feed, OpenScreen, decode_request, encode
 from wormux.screen.frames import FrameBuffer
 from wormux.screen.table import Opener, ScreenTable, account
 
@@ -65,25 +68,40 @@ def serve(link: socket.socket, table: ScreenTable, working_for: memoryview) -> N
     for what no server says."""
     frames = FrameBuffer()
     events: list[bytes] = []
-    while count := link.recv_into(frames.space()):
-        size = 0
-        for payload in frames.took(count):
-            number, request = decode_request(payload)
-            # Runs while this process computes; at its end SIGPROF kills, also in the middle of C code.
-            signal.setitimer(signal.ITIMER_PROF, SCREEN_REQUEST_CPU_S)
-            working_for[0] = number
-            for event in table.take(number, request):
-                events.append(encode(number, event))
-                size += len(events[-1])
-            working_for[0] = 0
-            if size >= _SEND_AT_BYTES:
-                link.sendall(b"".join(events))
-                events.clear()
-                size = 0
-        events += [encode(number, event) for number, event in table.settle()]
+    untold = 0
+    """Bytes that screens were fed, and nobody knows yet."""
+
+    def send() -> None:
+        link.sendall(b"".join(events))
+        events.clear()
+
+    while True:
+        if untold and not select.select((link,), (), (), SCREEN_TOLD_WITHIN_S)[0]:
+            untold = SCREEN_TOLD_BYTES
+        else:
+            count = link.recv_into(frames.space())
+            if not count:
+                return
+            size = 0
+            for payload in frames.took(count):
+                number, request = decode_request(payload)
+                # Runs while this process computes; at its end SIGPROF kills, also in the middle of C code.
+                signal.setitimer(signal.ITIMER_PROF, SCREEN_REQUEST_CPU_S)
+                working_for[0] = number
+                for event in table.take(number, request):
+                    events.append(encode(number, event))
+                    size += len(events[-1])
+                working_for[0] = 0
+                # Whoever asks for more than to feed it waits for the answer.
+                untold += len(request.data) if isinstance(request, Feed) else SCREEN_TOLD_BYTES
+                if size >= _SEND_AT_BYTES:
+                    send()
+                    size = 0
+        if untold >= SCREEN_TOLD_BYTES:
+            untold = 0
+            events += [encode(number, event) for number, event in table.settle()]
         if events:
-            link.sendall(b"".join(events))
-            events.clear()
+            send()
 
 
 def _bear_signals() -> None:
