@@ -116,3 +116,13 @@ def test_after_a_jump_it_begins_anew() -> None:
     assert (log.start, log.end, log.size_at(1000).cols) == (1000, 1000, 90)
     log.append(b"new\r\n")
     assert contents(log) == b"new\r\n"
+
+
+def test_the_checkpoint_of_a_screen_that_the_log_has_jumped_past_has_the_size_of_the_screen() -> None:
+    log = OutputLog(0, 80, 24)
+    log.append(b"output")
+    log.jump(100)
+    log.mark_size(50, 20)
+    checkpoint = log.checkpoint(CheckpointTaken(6, 80, 24, b"screen"), PaneId("p"))
+    assert (checkpoint.start, checkpoint.end, checkpoint.log) == (6, 6, b"")
+    assert checkpoint.sizes == ((6, 80, 24),)

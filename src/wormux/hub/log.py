@@ -84,12 +84,15 @@ class OutputLog:
         while at < end:
             pieces.append(self.read(at, end - at))
             at += len(pieces[-1])
+        first = self.size_at(start)
+        if first.position > start:  # the log has jumped past this screen
+            first = SizeMark(start, screen.cols, screen.rows)
         sizes = [mark for mark in self._sizes if start < mark.position <= end]
         return Checkpoint(
             pane_id,
             start,
             b"".join(pieces),
-            tuple((mark.position, mark.cols, mark.rows) for mark in (self.size_at(start), *sizes)),
+            tuple((mark.position, mark.cols, mark.rows) for mark in (first, *sizes)),
             screen.state,
             screen.cols,
             screen.rows,
