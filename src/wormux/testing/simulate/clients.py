@@ -106,6 +106,17 @@ def type_keys(stage: Stage, number: int, index: int, size: int) -> None:
         one.type(pane_id, (b"%d:%d " % (number, stage.next_count()) * size)[:size])
 
 
+@kind(1.5, when="up", number=client, index=index)
+def type_into_sleep(stage: Stage, number: int, index: int) -> None:
+    """A sandbox is told to sleep, and before it has heard that, somebody types in every pane."""
+    sleep(stage, number, index, force=True, stop=False)
+    stage.hear_clients()
+    one = stage.clients[number]
+    for pane_id in one.panes if one.attached else []:
+        one.type(pane_id, b"%d:%d " % (number, stage.next_count()))
+    stage.hear_clients()
+
+
 @kind(0.3, number=client, index=index)
 def overrun(stage: Stage, number: int, index: int) -> None:
     """A client types more than its window allows, and is closed for it."""

@@ -78,6 +78,12 @@ class Stage:
     def agent(self, index: int) -> SimAgent | None:
         return _at(list(self.world.machine.agents.values()), index)
 
+    def hear_clients(self) -> None:
+        """What clients have said arrives, and nothing else."""
+        for client in self.clients:
+            while client.socket is not None and len(client.socket.up):
+                client.socket.up.deliver()
+
     def room_for_panes(self) -> bool:
         return len(self.world.hub.world.panes) < PANES
 
