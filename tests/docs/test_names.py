@@ -98,7 +98,10 @@ def test_commands_and_their_options_are_there() -> None:
 
 
 def test_options_that_stand_alone_are_there() -> None:
-    known = options(make_parser()) | options(make_agent_parser()) | OTHERS.keys()
+    tools = set(
+        re.findall(r"add_argument\(\s*\"(--[a-z-]+)\"", "\n".join(path.read_text() for path in SOURCES))
+    )
+    known = options(make_parser()) | options(make_agent_parser()) | tools | OTHERS.keys()
     shown = {(page, name) for page, text in spans() for name in re.findall(r"^--[a-z][a-z-]*", text)}
     assert len(shown) > 30
     assert sorted((page, name) for page, name in shown if name not in known) == []
