@@ -56,7 +56,7 @@ chaos: setup ## break a real server in every way, compare every byte: SECONDS=30
 fuzz: setup .venv/.fuzz ## throw hostile bytes at one part: TARGET=hub SECONDS=60
 	$(BIN)/python -m fuzz $(TARGET) --seconds $(SECONDS) $(ARGS)
 
-audit: .venv-audit/.ready page ## ask whether anything that is pinned is known to be vulnerable
+audit: .venv-audit/.ready ## ask whether anything that is pinned is known to be vulnerable
 	@.venv-audit/bin/python scripts/audit.py
 
 format: .venv/.ready page ## put the sources into their form, and write what is generated

@@ -44,7 +44,7 @@ def ask_pypi() -> list[str]:
 
 def ask_npm() -> list[str]:
     """A sentence for each severe vulnerability of a package of the page. Raises `NoAnswer`."""
-    report = _ask(["npm", "audit", "--json", "--audit-level=high"], ROOT / "web")
+    report = _ask(["npm", "audit", "--json", "--audit-level=high", "--package-lock-only"], ROOT / "web")
     if "vulnerabilities" not in report:
         raise NoAnswer(str(report.get("message", "an answer that has no packages in it")))
     return [
