@@ -45,7 +45,7 @@ class Handed:
     server: int
     """Which server was there."""
     is_forgotten: Callable[[], bool] = lambda: False
-    """That server is gone, and the terminal's agent was not heard since: nobody can know of it."""
+    """That server is gone, perhaps before it stored this, and so is the terminal's agent: nobody can know of it."""
 
 
 @dataclass(frozen=True)

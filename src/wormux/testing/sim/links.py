@@ -103,6 +103,11 @@ class TerminalLink:
             self._up.held = False
         self._up.post(lambda: self._heard(TerminalLost(reason, dead)))
 
+    def arrive(self) -> None:
+        """All that was sent arrives at the terminal."""
+        while len(self._down):
+            self._down.deliver()
+
     # --- The agent's side --------------------------------------------------------------------------------
 
     def say(self, event: TerminalSays) -> None:

@@ -143,7 +143,7 @@ class SimTruth:
         server = self.server
 
         def is_forgotten() -> bool:
-            return self.server > server and (pty.died or pty.stopped_unheard)
+            return self.server > server and (pty.died or pty.sandbox_stopped)
 
         handed = Handed(written.position, end, id(pty), server, is_forgotten)
         may_repeat = all(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from wormux.testing.simulate.kinds import chance, index, kind, one_of, picks, up_to
+from wormux.testing.simulate.clients import type_keys
+from wormux.testing.simulate.kinds import chance, client, index, kind, one_of, picks, up_to
 from wormux.testing.simulate.rest import be_quiet
 from wormux.testing.simulate.stage import Stage
 
@@ -67,6 +68,17 @@ def break_links(stage: Stage, index: int, keep_words: bool, what: str) -> None:
         stage.world.cut_terminal(pane_id, keep_words=keep_words)
     else:
         stage.world.kill_agent(pane_id, keep_words=keep_words, unseen=what == "vanish")
+
+
+@kind(1, when="up", number=client, index=index, keep_words=chance(0.3), unseen=chance(0.3))
+def die_while_typed_to(stage: Stage, number: int, index: int, keep_words: bool, unseen: bool) -> None:
+    """An agent dies when its terminals have read what was typed, and nobody has heard that."""
+    type_keys(stage, number, index, size=10)
+    stage.hear_clients()
+    stage.reach_terminals()
+    pane_id = stage.known_pane(stage.clients[number], index)
+    if pane_id is not None and pane_id in stage.world.hub.world.panes:
+        stage.world.kill_agent(pane_id, keep_words=keep_words, unseen=unseen)
 
 
 @kind(1.5, when="up", index=index, notices_s=one_of(0.1, 5.0, 15.0))

@@ -84,6 +84,11 @@ class Stage:
             while client.socket is not None and len(client.socket.up):
                 client.socket.up.deliver()
 
+    def reach_terminals(self) -> None:
+        """What the server has said to terminals arrives, and nothing else."""
+        for link in self.world.server.terminals.values():
+            link.arrive()
+
     def room_for_panes(self) -> bool:
         return len(self.world.hub.world.panes) < PANES
 
