@@ -269,6 +269,7 @@ class SimAgent:
     def __init__(
         self, on_opened: Callable[[SimPty], None], on_written: Callable[[SimPty, Written], None]
     ) -> None:
+        self.sandbox_id = ""
         self.terminals: dict[str, SimPty] = {}
         self.refuse_opens: str | None = None
         """Every new terminal is refused with this reason."""

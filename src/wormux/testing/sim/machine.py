@@ -44,6 +44,7 @@ class SimMachine:
         agent = self.awake(sandbox_id)
         if agent is None:
             agent = self.agents[sandbox_id] = SimAgent(self._opened, self._on_written)
+            agent.sandbox_id = sandbox_id
             self.starts[sandbox_id] = self.starts.get(sandbox_id, 0) + 1
         agent.frozen = False
         return agent

@@ -257,8 +257,7 @@ class SimServer:
     def _may_be_frozen(self, sandbox_id: SandboxId) -> bool:
         """No terminal of the sandbox is linked, which would tell that it runs."""
         machine = self._around.machine
-        agent = machine.agents.get(sandbox_id)
-        linked = any(link.agent is agent for link in self.terminals.values())
+        linked = any(link.agent.sandbox_id == sandbox_id for link in self.terminals.values())
         return not linked and sandbox_id not in machine.unstored_input | machine.unstored_terminals
 
     def _link(self, sandbox_id: SandboxId, agent: SimAgent, effect: e.Effect) -> None:
@@ -303,7 +302,7 @@ class SimServer:
         """Everything in the sandbox stands still, and its links are let go of."""
         link.agent.frozen = True
         for key, terminal in list(self.terminals.items()):
-            if terminal.agent is link.agent:
+            if terminal.agent.sandbox_id == link.sandbox_id:
                 del self.terminals[key]
                 terminal.detach()
         del self.sandboxes[link.sandbox_id]
@@ -328,9 +327,8 @@ class SimServer:
         keep_sent: bool = False,
     ) -> None:
         """Every link to the sandbox's agent breaks."""
-        agent = self._around.machine.agents.get(sandbox_id)
         for terminal in list(self.terminals.values()):
-            if terminal.agent is agent:
+            if terminal.agent.sandbox_id == sandbox_id:
                 terminal.break_off(reason, dead=dead, keep_words=keep_words, keep_sent=keep_sent)
         if sandbox_id in self.sandboxes:
             self.sandboxes[sandbox_id].break_off(reason, keep_words=keep_words)

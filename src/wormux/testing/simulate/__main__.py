@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         return commands.play_file(Path(options.story), trace=options.trace)
     if options.seed is not None:
         return commands.play_one(options.seed, steps, trace=options.trace)
-    return commands.play_range(seeds or range(SEEDS), steps, jobs=options.jobs)
+    return commands.play_range(seeds or range(SEEDS), steps, jobs=options.jobs, mutation=options.mutation)
 
 
 def _parser() -> argparse.ArgumentParser:

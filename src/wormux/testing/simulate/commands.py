@@ -39,7 +39,7 @@ def play_file(file: Path, *, trace: bool) -> int:
     return 0 if outcome.failure is None else 1
 
 
-def play_range(seeds: range, steps: int, *, jobs: int | None) -> int:
+def play_range(seeds: range, steps: int, *, jobs: int | None, mutation: str | None) -> int:
     """Many stories; the first that fails is printed, as short as it can be made."""
 
     def progress(results: Results) -> None:
@@ -47,7 +47,7 @@ def play_range(seeds: range, steps: int, *, jobs: int | None) -> int:
             print(f"\r{results.stories} of {len(seeds)} stories", end="", file=sys.stderr)
 
     began_s = time.perf_counter()
-    with process_pool(jobs) as pool:
+    with process_pool(jobs, mutation) as pool:
         results = play_in(pool, seeds, steps, progress=progress)
     took_s = time.perf_counter() - began_s
     print(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 
+from wormux.testing.simulate.mutations import begin
 from wormux.testing.simulate.play import Failure, play
 from wormux.testing.simulate.story import draw_story
 
@@ -48,9 +48,11 @@ def play_seeds(seeds: Sequence[int], steps: int = STEPS) -> Results:
     return results
 
 
-def process_pool(jobs: int | None = None) -> ProcessPoolExecutor:
-    """As many processes as there are processors, or `jobs`."""
-    return ProcessPoolExecutor(jobs or len(os.sched_getaffinity(0)), get_context("spawn"), initializer=_begin)
+def process_pool(jobs: int | None = None, mutation: str | None = None) -> ProcessPoolExecutor:
+    """As many processes as there are processors, or `jobs`; with `mutation`, of hubs that are broken so."""
+    return ProcessPoolExecutor(
+        jobs or len(os.sched_getaffinity(0)), get_context("spawn"), initializer=begin, initargs=(mutation,)
+    )
 
 
 def play_in(
@@ -74,9 +76,3 @@ def play_in(
         progress(results)
     results.failures.sort(key=lambda failure: failure.seed)
     return results
-
-
-def _begin() -> None:
-    """A world is one heap of references in a circle: looking for garbage seldom is cheaper, and as good."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
