@@ -24,6 +24,11 @@ PONG_WITHIN_S = 4.0
 """A client that hears nothing for so long connects anew."""
 PING_EVERY_S = 1.0
 ACTS_APART_S = (0.01, 0.06)
+ACTS_IN_A_PANE = 20
+"""Before somebody goes to another one, on average."""
+RESIZING_CLIENTS = 2
+"""The others take panes as they are: a pane has the size of who typed last in it, so that every two who type in one
+with sizes of their own have it drawn anew at each key."""
 RETRY_S = (0.05, 0.4)
 VISIT_S = (0.2, 3.0)
 UNACKED_BYTES = 4096
@@ -48,6 +53,8 @@ class User:
         self._groups: Counter[PaneId] = Counter()
         self._due: list[PaneId] = []
         self._types = True
+        self._pane: PaneId | None = None
+        """In which it is just now."""
         self._due_ends: dict[PaneId, int] = {}
 
     @property
@@ -96,13 +103,17 @@ class User:
             return True
         if not self._types:
             return True
-        pane, chance = self._dice.choice(self.panes), self._dice.random()
+        if self._pane is None or self._dice.random() < 1 / ACTS_IN_A_PANE:
+            self._pane = self._dice.choice(self.panes)
+        pane, chance = self._pane, self._dice.random()
         stream = self.client.inputs.get(pane)
         if chance < 0.96:
             if stream is None or stream.end - stream.acked < UNACKED_BYTES:
                 few = self._dice.random() < 0.95
                 await self._type(pane, self._dice.randint(1, FEW_GROUPS if few else MANY_GROUPS))
         elif chance < 0.975:
+            if self.number >= RESIZING_CLIENTS:
+                return True
             cols, rows = self._dice.randint(20, 120), self._dice.randint(5, 50)
             await self.client.send("pane_resize", pane_id=pane, cols=cols, rows=rows)
         elif chance < 0.98:
