@@ -73,6 +73,8 @@ class SimTruth:
         """By pane and number of the page: what clients saw."""
         self._streams: dict[tuple[str, str], SimInput] = {}
         """By client key and pane: whose stream it is."""
+        self._writers: dict[tuple[str, str], dict[int, int]] = {}
+        """By client key and pane: how far each server has written."""
         self._owing: dict[int, tuple[SimClient, SimInput]] = {}
         """Streams in which something was acknowledged that is to be found written or named."""
         self.unsure: set[PaneId] = set()
@@ -124,6 +126,9 @@ class SimTruth:
     def note_key(self, effect: e.WriteTerminal, hub: Hub, clients: list[SimClient]) -> None:
         """The hub writes for a client, under the name that agents know."""
         key = (effect.input.client_id, effect.pane_id)
+        end = effect.input.position + len(effect.input.data)
+        writers = self._writers.setdefault(key, {})
+        writers[self.server] = max(end, writers.get(self.server, 0))
         if key in self._streams:
             return
         writer = hub.world.client_of(effect.input.client_id)
@@ -140,7 +145,9 @@ class SimTruth:
         if stream is None:
             return  # of a client that left before the first of it was written
         end = written.position + len(written.data)
-        server = self.server
+        # What a server had sent before it was killed may arrive later.
+        writers = self._writers.get((written.client_key, pty.pane_id), {})
+        server = min((number for number, sent in writers.items() if sent >= end), default=self.server)
 
         def is_forgotten() -> bool:
             return self.server > server and (pty.died or pty.sandbox_stopped)
