@@ -21,7 +21,7 @@ from pathlib import Path
 from wormux.sandbox.processes import descendants, parent, start_time, state
 from wormux.testing.errors import TooLate
 from wormux.testing.fault_link import FaultLink
-from wormux.testing.server_process import AgentProcess, Process, ServerEnded, ServerProcess, wait_until
+from wormux.testing.server_process import Process, ServerEnded, ServerProcess, wait_until
 
 from . import house, jumping_clock
 from .descriptors import lowest_free, unix_links, why_not_taken
@@ -182,9 +182,6 @@ class Machine:
     def shells(self) -> list[Process]:
         """What runs in the sandboxes."""
         return [shell for agent in self.server.agents() for shell in agent.shells()]
-
-    def sandbox_agents(self) -> list[AgentProcess]:
-        return self.server.agents()
 
     def cut_agent_link(self, target: int) -> None:
         """One of the server's connections to agents breaks, while both ends live."""

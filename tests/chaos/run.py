@@ -307,8 +307,7 @@ class Run:
                 lambda: [f"agent {agent.pid} still runs" for agent in server.agents()],
                 "after the last session",
             )
-        metrics = server.stderr
-        if "Traceback" in metrics or "A bug:" in metrics:
+        if "Traceback" in server.stderr or "A bug:" in server.stderr:
             wrong.append("The server's log tells of a bug.")
         if (status := await asyncio.to_thread(server.terminate)) != 0:
             wrong.append(f"The server stopped with status {status}.")

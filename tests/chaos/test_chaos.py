@@ -12,6 +12,8 @@ import pytest
 
 from .plan import KINDS
 
+pytestmark = pytest.mark.integration
+
 SMALL = ("--sessions", "2", "--panes", "2", "--clients", "2", "--longest", "1", "--at-once", "6")
 SEED = 16707
 """Of those that are soon through with all kinds."""
