@@ -19,9 +19,10 @@ _INTRODUCTION = """\
 
 Written by `scripts/reference.py` from the commands themselves; `wormux COMMAND --help` says the same.
 
-`--data-dir DIR` (`WORMUX_DATA_DIR`, `data_dir`) says where everything is kept, and `--config FILE` (`WORMUX_CONFIG`) names a
-TOML file with settings; every command takes both. A setting on the command line goes first, then the environment, then
-the file. Options that may be repeated are lists in the file, and words with spaces between in the environment.
+`--data-dir DIR` (`WORMUX_DATA_DIR`, `data_dir`) says where everything is kept, and `--config FILE` (`WORMUX_CONFIG`)
+names a TOML file with settings; every command takes both. A setting on the command line goes first, then the
+environment, then the file. Options that may be repeated are lists in the file, and words with spaces between in the
+environment.
 """
 
 
@@ -93,7 +94,7 @@ def _file_settings() -> Iterator[str]:
 
 
 FILE_SETTINGS = {
-    "provider_options": "tables of settings for one provider each, as `[provider_options.container]`; its page lists them",
+    "provider_options": "tables of settings for one provider each, as `[provider_options.container]`",
 }
 
 
