@@ -41,7 +41,11 @@ def advance(stage: Stage, seconds: float, deliver: bool) -> None:
 
 @kind(0.5, seconds=one_of(-5.0, 40.0, 4000.0))
 def suspend(stage: Stage, seconds: float) -> None:
-    """The machine was suspended, or its clock was set: wall time jumps."""
+    """The machine was suspended, or its clock was set back: wall time jumps. A clock that is set back and a store that
+    fails do not come together: see docs/simulator.md, "What is excused"."""
+    if seconds < 0 and stage.world.store.failure is not None:
+        return
+    stage.set_back |= seconds < 0
     stage.world.suspended_s += seconds
 
 
@@ -136,7 +140,7 @@ def fail_opens(stage: Stage, failing: bool) -> None:
 
 @kind(2, failing=chance(0.4))
 def fail_saves(stage: Stage, failing: bool) -> None:
-    stage.world.fail_saves(failing=failing and stage.world.up)
+    stage.world.fail_saves(failing=failing and stage.world.up and not stage.set_back)
 
 
 @kind(2.5, when="up", how=one_of("kill", "kill", "stop", "stop and kill"))

@@ -105,7 +105,7 @@ _ALL = (
         "            if stream.received < position:\n                stream.received = position\n"
         "                self.taken(pane, client.id, position)\n",
         "            if False:\n                pass\n",
-        seed=110,
+        seed=30,
     ),
     Mutation(
         "not asked",
@@ -132,8 +132,9 @@ _ALL = (
         "never too late",
         "Input that waits for a terminal waits for ever.",
         "typing",
-        "        if self._world.now.mono_s >= since_s + QUEUE_WAITS_S:\n",
-        "        if False:\n",
+        "        if pane.connected or pane.attempt is not None or since_s is None:\n",
+        "        if True:\n",
+        seed=70,
     ),
     Mutation(
         "typed too early",
@@ -148,6 +149,7 @@ _ALL = (
         "terminals",
         "        if dead:\n            self._typing.lost_in_flight(pane)\n",
         "        if dead:\n",
+        seed=88,
     ),
     Mutation(
         "input window ignored",
@@ -155,6 +157,7 @@ _ALL = (
         "hub",
         "        if ahead > INPUT_PANE_BYTES or everywhere > INPUT_CLIENT_BYTES:\n",
         "        if False:\n",
+        seed=86,
     ),
     Mutation(
         "output window ignored",
@@ -162,7 +165,7 @@ _ALL = (
         "flow",
         "        return min(FLOW_WINDOW_BYTES - ahead, free)\n",
         "        return OUTPUT_FRAME_BYTES\n",
-        seed=30,
+        seed=62,
     ),
     Mutation(
         "no closing at takeover",
@@ -177,6 +180,7 @@ _ALL = (
         "announcer",
         '        """Tabs, layouts, focus or channels are different now."""\n        self._mark(quiet=False)\n',
         '        """Tabs, layouts, focus or channels are different now."""\n',
+        seed=24,
     ),
     Mutation(
         "status untold",
@@ -212,6 +216,7 @@ _ALL = (
         "flow",
         "            self._world.effects.append(DropUnsent(connection.id, channel))\n",
         "            pass\n",
+        seed=196,
     ),
     Mutation(
         "announced before stored",
@@ -226,6 +231,7 @@ _ALL = (
         "terminals",
         "        self._world.timers.set(Wait.RETRY, pane.id, pane.retry_at_s)\n",
         "        pass\n",
+        seed=42,
     ),
     Mutation(
         "size forgotten",
@@ -240,6 +246,7 @@ _ALL = (
         "sandboxes",
         "            if pane.queue and pane.attempt is None:\n",
         "            if False:\n",
+        seed=68,
     ),
     Mutation(
         "never destroyed",
@@ -261,7 +268,6 @@ _ALL = (
         "restore",
         "            record.id, record.key, anonymous=False,",
         '            record.id, record.key + "+", anonymous=False,',
-        seed=110,
     ),
     Mutation(
         "connected while lost",

@@ -50,6 +50,8 @@ class Stage:
         self.attempts = [0] * CLIENTS
         self.clients[0].connect()
         self.world.settle()
+        self.set_back = False
+        """The wall clock was set back."""
         self.count = 0
         """Of things that were typed and printed, so that each is like no other."""
 
