@@ -8,11 +8,12 @@ import time
 
 import pytest
 
+from wormux.bugs import log_bug
 from wormux.server import telemetry as telemetry_module
 from wormux.server.counts import Histogram
 from wormux.server.metrics import BUILD_INFO, METRICS, PROCESS_METRICS
 from wormux.server.readings import resident_bytes
-from wormux.server.telemetry import Telemetry, log_bug
+from wormux.server.telemetry import Telemetry
 
 
 def lines(telemetry: Telemetry) -> list[str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
+from wormux.bugs import log_bug
 from wormux.ids import PaneId
 from wormux.limits import (
     ANSWERS_UNWRITTEN_BYTES,
@@ -196,8 +197,8 @@ class CloudflareTerminal(Terminal):
                 socket = await self._serve(socket)
         except Unreachable as error:
             self._last(Refused(str(error)) if error.is_answer else Lost(str(error)))
-        except Exception:
-            logger.exception("A terminal of a Cloudflare sandbox failed.")
+        except Exception as error:
+            log_bug(logger, "serving a terminal of a Cloudflare sandbox", error)
             self._last(Lost("The server failed at this terminal; its log says where."))
 
     async def _open(self) -> PtySocket | None:

@@ -16,6 +16,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, assert_never
 
+from wormux.bugs import log_bug
 from wormux.errors import SandboxError, StoreError
 from wormux.hub.effects import (
     AnswerTerminal,
@@ -79,7 +80,6 @@ from wormux.sandbox.port import (
 from wormux.screen.port import Deliver, Screens
 from wormux.server.journal import Journal
 from wormux.server.moments import Moments
-from wormux.server.telemetry import log_bug
 from wormux.store.port import Store
 
 logger = logging.getLogger(__name__)

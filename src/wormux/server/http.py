@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from wormux.bugs import log_bug
 from wormux.config import Site
 from wormux.errors import SetupError, StoreError
 from wormux.limits import LOGIN_ATTEMPTS_WITHIN_S, SESSION_COOKIE_S
@@ -25,7 +26,6 @@ from wormux.server.auth import Sites, Verdict, bearer, below
 from wormux.server.health import judge_health
 from wormux.server.page import Page, PageFile
 from wormux.server.running import Running
-from wormux.server.telemetry import log_bug
 from wormux.server.websocket import serve_client
 
 logger = logging.getLogger(__name__)

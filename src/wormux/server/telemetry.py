@@ -1,4 +1,4 @@
-"""What the operator can see of a running server: `/metrics`, how late the event loop is, and bugs in the log.
+"""What the operator can see of a running server: `/metrics`, and how late the event loop is.
 
 Nothing here ever holds or prints terminal bytes, tokens or cookies.
 """
@@ -6,9 +6,7 @@ Nothing here ever holds or prints terminal bytes, tokens or cookies.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -79,9 +77,3 @@ class _Reader(Collector):
         yield build_info(self._telemetry.emulator)
         for listed in METRICS:
             yield listed.family(self._telemetry.sources)
-
-
-def log_bug(logger: logging.Logger, doing: str, error: BaseException) -> None:
-    """Log where `error` came from, but not its message, which may quote what somebody typed."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("A bug: %s while %s.\n%s", type(error).__name__, doing, frames.rstrip())

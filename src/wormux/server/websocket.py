@@ -14,13 +14,13 @@ from collections.abc import Callable
 
 from starlette.types import Message, Receive, Send
 
+from wormux.bugs import log_bug
 from wormux.hub.inputs import ClientGone, FrameReceived, FramesSent
 from wormux.ids import Channel
 from wormux.limits import DRAIN_S, FRAME_BYTES, SENT_REPORT_BYTES
 from wormux.protocol.close_codes import CloseCode
 from wormux.server.counts import Counts
 from wormux.server.driver import Driver
-from wormux.server.telemetry import log_bug
 
 logger = logging.getLogger(__name__)
 
