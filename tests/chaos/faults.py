@@ -85,12 +85,12 @@ class Faults:
         await _stand_still(self._machine.everybody(), fault.lasts_s)
 
     async def _cut_agent_link(self, fault: Fault) -> None:
-        """With much on its way, as often as with little: then agents are held up before."""
+        """One with little on its way, as often as all with much: then agents are held up before."""
         held_up = self._machine.agents() if fault.seed % 2 else []
         _signal(held_up, signal.SIGSTOP)
         try:
             await asyncio.sleep(fault.lasts_s if held_up else 0)
-            self._machine.cut_agent_link(fault.target)
+            self._machine.cut_agent_links(None if held_up else fault.target)
         finally:
             _signal(held_up, signal.SIGCONT)
 

@@ -183,14 +183,15 @@ class Machine:
         """What runs in the sandboxes."""
         return [shell for agent in self.server.agents() for shell in agent.shells()]
 
-    def cut_agent_link(self, target: int) -> None:
-        """One of the server's connections to agents breaks, while both ends live."""
+    def cut_agent_links(self, target: int | None) -> None:
+        """One of the server's connections to agents breaks, or all of them, while both ends live."""
         if not self.server.is_running:
             return
         links = list(unix_links(self.server.pid, self.server.runtime_dir))
-        if links:
-            with contextlib.suppress(OSError):  # it is over already
-                links[target % len(links)].shutdown(socket.SHUT_RDWR)
+        for number, link in enumerate(links):
+            if target is None or number == target % len(links):
+                with contextlib.suppress(OSError):  # it is over already
+                    link.shutdown(socket.SHUT_RDWR)
         for link in links:
             link.close()
 
