@@ -78,6 +78,8 @@ class SimInput:
         """Its numbers began before this client's memory: the server says where they are."""
         """The server has said where this stream goes on. Until then everything waits."""
         self.named: list[Named] = []
+        self.named_by_the_dead: set[Named] = set()
+        """Those that a server named that is gone."""
         self.handed: list[Handed] = []
         self.excused: list[tuple[int, int]] = []
         """Ranges that were named by a server that died before its client heard it."""
@@ -166,6 +168,8 @@ class SimInput:
             return  # said again after a cut
         for other in self.named:
             apart = named.end <= other.start or other.end <= named.start
+            # A new server does not know what the one before had named.
+            apart |= named.reason in _PERHAPS_WRITTEN and other in self.named_by_the_dead
             NAMED_ONCE.expect(apart, f"{named} after {other}")
         if named.reason not in _PERHAPS_WRITTEN:
             for handed in self.handed:

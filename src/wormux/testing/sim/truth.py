@@ -210,6 +210,9 @@ class SimTruth:
                 stream = self._streams.get((piece.client_key, pty.pane_id))
                 if stream is not None:
                     stream.excused.append((piece.position, piece.position + len(piece.data)))
+        for client in clients:
+            for stream in client.inputs.values():
+                stream.named_by_the_dead.update(stream.named)
         for pane in hub.world.panes.values():
             for client in clients:
                 if client.client_id in pane.streams and pane.id in client.inputs:
