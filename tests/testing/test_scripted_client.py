@@ -225,6 +225,23 @@ class TestInputStream:
         stream.reconnected(1)
         assert (stream.left_out, stream.end, stream.next_unsent()) == ([b"ld"], 1, b"")
 
+    def test_does_not_send_again_what_was_named(self) -> None:
+        stream = InputStream()
+        for data in (b"abc", b"def", b"ghi"):
+            stream.add(data)
+            stream.next_unsent()
+        for start, end in ((1, 4), (5, 7)):
+            stream.take_discard(m.InputDiscarded(pane_id=PANE, from_=start, to=end, reason="asked"))
+        stream.reconnected(2)  # by a server that was killed before it stored any of this
+        assert [stream.next_unsent() for _ in range(3)] == [b"e", b"hi", b""]
+        assert (stream.end, bytes(stream.numbered), stream.left_out) == (
+            5,
+            b"abehi",
+            [b"c", b"d", b"f", b"g"],
+        )
+        assert [(one.start, one.end) for one in stream.discards] == [(1, 2)]
+        stream.take_discard(m.InputDiscarded(pane_id=PANE, from_=2, to=5, reason="closed"))
+
     def test_begins_anew_with_a_server_that_does_not_know_it(self) -> None:
         stream = InputStream()
         stream.add(b"abc")

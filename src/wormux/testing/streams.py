@@ -240,8 +240,15 @@ class InputStream:
             self._pieces.popleft()
 
     def _continue_at(self, position: int) -> None:
-        """Everything before `position` is the server's; send what is younger than the queue's time."""
+        """Everything before `position` is the server's; send what is younger than the queue's time. What was named as
+        discarded is not sent again, also where the server has forgotten that it named it and uses its numbers anew."""
         now_s = time.monotonic()
+        named = sorted((one for one in self.discards if one.end > position), key=lambda one: one.start)
+        self.discards = [
+            Discard(one.start, min(one.end, position), one.reason)
+            for one in self.discards
+            if one.start < position
+        ]
         taken = [piece for piece in self._pieces if piece.position < position]
         rest = [piece for piece in self._pieces if piece.end > position]
         self._pieces = deque(taken)
@@ -251,10 +258,21 @@ class InputStream:
         self._sent = self.end = position
         del self.numbered[position:]
         for piece in rest:
-            data = piece.data[max(0, position - piece.position) :]
+            kept = bytearray(piece.data)
+            del kept[: max(0, position - piece.position)]
+            begin = piece.end - len(kept)
+            out: list[bytes] = []
+            for one in reversed(named):
+                start, end = max(one.start, begin) - begin, min(one.end, piece.end) - begin
+                if start < end:
+                    out.append(bytes(kept[start:end]))
+                    del kept[start:end]
+            self.left_out += reversed(out)
+            if not kept:
+                continue
             if now_s - piece.typed_at_s < QUEUE_WAITS_S:
-                self._pieces.append(_Piece(self.end, data, piece.typed_at_s))
-                self.numbered += data
-                self.end += len(data)
+                self._pieces.append(_Piece(self.end, bytes(kept), piece.typed_at_s))
+                self.numbered += kept
+                self.end += len(kept)
             else:
-                self.left_out.append(data)
+                self.left_out.append(bytes(kept))
