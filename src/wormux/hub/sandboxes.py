@@ -177,7 +177,10 @@ class Sandboxes:
         for pane in self._world.panes_of(session.id):
             if pane.surviving and not pane.restored:
                 self._terminals.gone_unseen(pane)
-        trying = [pane for pane in self._world.panes_of(session.id) if pane.attempt is not None]
+        panes = self._world.panes_of(
+            session.id
+        )  # one whose terminal was asked for hears of that by its own link
+        trying = [pane for pane in panes if pane.attempt is not None and pane.attempt.generation is None]
         if any(pane.woken for pane in trying):
             self._serve(session)
             return
