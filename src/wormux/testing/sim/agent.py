@@ -74,6 +74,7 @@ class SimPty:
         """Everything since."""
         self.capacity = AGENT_LOG_BYTES
         """How much of it the agent keeps."""
+        self._kept_from = request.position
         self.ready = False
         self.takes = True
         """Its program reads; if not, input waits in the agent."""
@@ -114,7 +115,8 @@ class SimPty:
     @property
     def start(self) -> int:
         """Position of the oldest byte kept."""
-        return max(self.begin, self.end - self.capacity)
+        self._kept_from = max(self._kept_from, self.begin, self.end - self.capacity)
+        return self._kept_from
 
     @property
     def lives(self) -> bool:
