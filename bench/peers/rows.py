@@ -82,8 +82,8 @@ ROWS = [
         "memory base",
         "Memory with one terminal",
         "MiB",
-        limit="it is four processes of Python, half of it the server's: the others are the emulators with their library,"
-        " an agent, and one that waits to be the agent of the next session.",
+        limit="it is four processes of Python, half of it the server's: the others are the emulators with their"
+        " library, an agent, and one that waits to be the agent of the next session.",
     ),
     Row(
         "memory",
