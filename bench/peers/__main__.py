@@ -70,7 +70,7 @@ class Run:
             if peer.has_neighbours:
                 self.results.add(peer.name, attach.measure(server))
 
-        self.each("attach", 1, measure, SHELL)
+        self.each("attach", self._rounds, measure, SHELL)
 
     def memory(self) -> None:
         def measure(peer: Peer, server: Server) -> None:
@@ -122,7 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="MEASURE", help=", ".join(MEASURES))
     parser.add_argument("--system", action="append", default=[], help="only these; may be given again")
-    parser.add_argument("--rounds", type=int, default=3, help="of bulk and echo (3)")
+    parser.add_argument("--rounds", type=int, default=3, help="of bulk, echo and attach (3)")
     parser.add_argument("--no-write", action="store_true", help="leave docs/benchmarks.md as it is")
     options = parser.parse_args()
     chosen = [peer for peer in SYSTEMS if not options.system or peer.name.split()[0] in options.system]
