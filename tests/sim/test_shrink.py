@@ -113,3 +113,16 @@ def test_a_story_that_cannot_be_read_says_why(
     file.write_text(text)
     assert main(["--story", str(file)]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_it_ends_in_time() -> None:
+    failure = Failure(1, READY.name, READY.sentence, 49, draw_story(1, 50))
+    tries = 0
+
+    def attempt(story: Story) -> Failure | None:
+        nonlocal tries
+        tries += 1
+        return failure
+
+    assert shrink(failure, attempt, within_s=0.0) is failure
+    assert tries == 1

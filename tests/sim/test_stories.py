@@ -13,6 +13,8 @@ from wormux.testing.simulate.shrink import shrink
 SEEDS = 2000
 _AT_ONCE = 100
 """In one test, so that each keeps its deadline on a busy machine too."""
+_SHRINKING_S = 60.0
+"""Of a test's deadline: a story that ends in an endless to and fro takes seconds each time."""
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,6 @@ def pool() -> Iterator[ProcessPoolExecutor]:
 def test_every_rule_holds(pool: ProcessPoolExecutor, first: int) -> None:
     results = play_in(pool, range(first, first + _AT_ONCE), STEPS)
     if results.failures:
-        pytest.fail(str(shrink(results.failures[0])), pytrace=False)
+        pytest.fail(str(shrink(results.failures[0], within_s=_SHRINKING_S)), pytrace=False)
     assert results.stories == _AT_ONCE
     assert results.hub_steps > results.events, "The stories are about something."

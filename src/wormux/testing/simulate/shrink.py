@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 
 from wormux.testing.simulate.play import Failure, play
@@ -14,10 +16,18 @@ Try = Callable[[Story], Failure | None]
 
 
 def shrink(
-    failure: Failure, attempt: Try = lambda story: play(story).failure, *, plays: int = PLAYS
+    failure: Failure,
+    attempt: Try = lambda story: play(story).failure,
+    *,
+    plays: int = PLAYS,
+    within_s: float = math.inf,
 ) -> Failure:
-    """The shortest that was found; `attempt` says how a story fails, if it does."""
+    """The shortest that was found, soon after `within_s` if not before; `attempt` says how a story fails, if it does."""
     left = plays
+    until_s = time.monotonic() + within_s
+
+    def may() -> bool:
+        return left > 0 and time.monotonic() < until_s
 
     def same(events: Sequence[Event]) -> Failure | None:
         nonlocal left
@@ -27,12 +37,12 @@ def shrink(
 
     best = same(failure.story[: failure.step + 1]) or failure
     size = len(best.story) // 2
-    while size and left > 0:
-        shorter = _without(best, size, same, lambda: left > 0)
+    while size and may():
+        shorter = _without(best, size, same, may)
         if len(shorter.story) == len(best.story):
             size //= 2
         best = shorter
-    return _fewer_picks(best, same, lambda: left > 0)
+    return _fewer_picks(best, same, may)
 
 
 def _without(
