@@ -25,7 +25,7 @@ serve: setup ## serve; options by ARGS="--port 0"
 test: setup ## check everything and run all tests; options for pytest by ARGS="-k name"
 	@scripts/ensure_programs
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-python check-page
-	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder --max-worker-restart=2 $(ARGS)
 
 check-python: .venv/.ready
 	$(BIN)/ruff format --check

@@ -22,7 +22,7 @@ def shrink(
     plays: int = PLAYS,
     within_s: float = math.inf,
 ) -> Failure:
-    """The shortest that was found, soon after `within_s` if not before; `attempt` says how a story fails, if it does."""
+    """The shortest that was found, soon after `within_s` at the latest; `attempt` says how a story fails."""
     left = plays
     until_s = time.monotonic() + within_s
 
