@@ -101,7 +101,13 @@ def test_every_command_of_the_readme_runs(make_server: MakeServer) -> None:
     assert ours
     assert [command for command in commands if command and command[0] not in ("wormux", "make")] == []
     for command in made:  # `make serve` has a test of its own; what runs this one need not run again
-        subprocess.run([*command, "--dry-run"], cwd=README.parent, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(
+            [*command, "--dry-run"],
+            cwd=README.parent,
+            stdout=subprocess.DEVNULL,
+            check=True,
+            env=without_make(),
+        )
     server = make_server()
     for verb, *options in ours:
         if verb == "serve":
@@ -113,9 +119,15 @@ def test_every_command_of_the_readme_runs(make_server: MakeServer) -> None:
     assert "the next `wormux serve` finds" in server.stdout or "No shell is running" in server.stdout
 
 
+def without_make() -> dict[str, str]:
+    """The environment without what a `make` that runs the tests says to those below it."""
+    ours = ("ARGS", "JOBS", "MAKE", "MFLAGS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
 async def test_make_serve_serves(tmp_path: Path) -> None:
     """From the checkout, by the README's first command; settings of the environment keep it off the usual places."""
-    environ = os.environ | {
+    environ = without_make() | {
         "WORMUX_PORT": "0",
         "WORMUX_DATA_DIR": str(tmp_path / "data"),
         "WORMUX_SHELL": "cat",

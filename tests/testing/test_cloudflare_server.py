@@ -236,8 +236,8 @@ async def test_without_a_controlling_terminal_ctrl_c_ends_nothing() -> None:
             client = await (await open_client(server)).ready()
             await client.shows(b"$ ")
             seconds = b"1000" if has_one else b"1"
-            await client.socket.send(b"sleep " + seconds + b"; echo do''ne\n")
-            await client.shows(b"ne\r\n")
+            await client.socket.send(b"sh -c \"echo sle''eps; exec sleep " + seconds + b"\"; echo do''ne\n")
+            await client.shows(b"sleeps\r\n")
             await client.socket.send(b"\x03")
             await client.shows(b"^C")  # it throws away what was typed before it is done
             await client.socket.send(b"echo af''ter\n")
