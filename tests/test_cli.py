@@ -121,6 +121,16 @@ class TestSentences:
         assert capsys.readouterr().out == f"wormux {__version__}\n"
 
 
+def test_output_that_nobody_reads_is_no_fault(data_dir: Path) -> None:
+    data_dir.mkdir(mode=0o700)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as out:  # noqa: PTH123 -- it has no path
+        command = (sys.executable, "-m", "wormux", "ls", "--data-dir", str(data_dir))
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 class TestServe:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_says_when_it_is_ready_and_when_it_stopped(self, data_dir: Path, number: signal.Signals) -> None:

@@ -6,6 +6,7 @@ What a command does stands in its module of `wormux.commands`.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -23,12 +24,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = vars(make_parser().parse_args(argv))
     command: Run = options.pop("command")
     try:
-        return command(options)
+        status = command(options)
+        sys.stdout.flush()
     except (SetupError, StoreError, SandboxError) as error:
         print(f"wormux: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever read the output has gone, as `head` does; Python would complain when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         return 130
+    return status
 
 
 def make_parser() -> argparse.ArgumentParser:
