@@ -2,8 +2,6 @@
 
 PYTHON ?= python3
 ARGS ?=
-# Files of tests that run side by side. Their order is kept, so that browsers, whose event loop stays, come last.
-JOBS ?= 2
 TARGET ?=
 SECONDS ?= 60
 SEED ?=
@@ -25,7 +23,7 @@ serve: setup ## serve; options by ARGS="--port 0"
 test: setup ## check everything and run all tests; options for pytest by ARGS="-k name"
 	@scripts/ensure_programs
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-python check-page
-	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder --max-worker-restart=2 $(ARGS)
+	$(BIN)/pytest $(ARGS)
 
 check-python: .venv/.ready
 	$(BIN)/ruff format --check
