@@ -121,7 +121,7 @@ def test_every_command_of_the_readme_runs(make_server: MakeServer) -> None:
 
 def without_make() -> dict[str, str]:
     """The environment without what a `make` that runs the tests says to those below it."""
-    ours = ("ARGS", "JOBS", "MAKE", "MFLAGS")
+    ours = ("ARGS", "MAKE", "MFLAGS")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
